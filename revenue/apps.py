@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class RevenueConfig(AppConfig):
+    name = "revenue"
+
+    def ready(self) -> None:
+        from revenue import checks  # noqa: F401, PLC0415  registers the system checks

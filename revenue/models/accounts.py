@@ -1,0 +1,88 @@
+from typing import ClassVar, Self
+
+from django.db import models
+
+from revenue import encryption
+from revenue.secrecy import Secret
+from sites.models import Site
+
+
+class StripeAccount(models.Model):
+    """One mode of one Stripe account: test money and live money never meet in a row."""
+
+    acct_id = models.CharField("account", max_length=64)
+    livemode = models.BooleanField("live")
+    country = models.CharField(max_length=2, blank=True)
+    default_currency = models.CharField(max_length=3, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["acct_id", "livemode"], name="one_row_per_account_and_mode")]
+
+    def __str__(self) -> str:
+        return f"{self.acct_id} ({self.mode})"
+
+    @property
+    def mode(self) -> str:
+        return "live" if self.livemode else "test"
+
+
+class Status(models.TextChoices):
+    CONNECTED = "connected", "Connected"
+    KEY_REFUSED = "auth_failed", "Stripe refuses the key"
+    KEY_UNREADABLE = "key_unreadable", "The stored key cannot be decrypted"
+    UNREACHABLE = "degraded", "Stripe could not be read"
+
+
+class Connections(models.QuerySet["Connection"]):
+    def for_site(self, site: Site) -> Self:
+        return self.filter(site=site).select_related("account")
+
+
+class Connection(models.Model):
+    """A site's use of a Stripe account, with the key that reads it."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="stripe_connections")
+    account = models.ForeignKey(StripeAccount, on_delete=models.PROTECT, related_name="connections")
+    sealed_key = models.TextField(editable=False)
+    key_hint = models.CharField(max_length=32, help_text="Kind and last four characters of the key.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.CONNECTED)
+    problem = models.CharField(max_length=300, blank=True, help_text="Why the last sync did not finish.")
+    connected_at = models.DateTimeField()
+    synced_at = models.DateTimeField(null=True, help_text="When a sync last finished.")
+    tried_at = models.DateTimeField(null=True, help_text="When a sync last began.")
+
+    objects: ClassVar[models.Manager["Connection"]] = Connections.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "account"], name="one_connection_per_site_and_account")]
+
+    def __str__(self) -> str:
+        return f"{self.site} ← {self.account}"
+
+    @property
+    def _context(self) -> str:
+        return f"revenue.Connection.sealed_key|site {self.site_id}|account {self.account_id}"
+
+    def seal_key(self, key: Secret) -> None:
+        """Keep `key`, encrypted for this site and account."""
+        self.sealed_key = encryption.seal(key, self._context)
+        self.key_hint = f"{key.reveal().rsplit('_', 1)[0]}_…{key.reveal()[-4:]}"
+
+    def open_key(self) -> Secret:
+        """Give the key. Raise encryption.UnreadableError."""
+        return encryption.unseal(self.sealed_key, self._context)
+
+
+class Stream(models.Model):
+    """How far one of an account's lists has been read."""
+
+    account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="streams")
+    name = models.CharField(max_length=32)
+    covered_to = models.DateTimeField(null=True, help_text="Every object created before this moment was seen, by Stripe's clock.")
+    drained_at = models.DateTimeField(null=True, help_text="When the list was last read to its end, by our clock.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "name"], name="one_stream_per_account_and_name")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.name}"

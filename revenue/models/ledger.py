@@ -1,0 +1,38 @@
+from django.db import models
+
+from revenue.models.accounts import StripeAccount
+
+
+class Kind(models.TextChoices):
+    CHARGE = "charge", "Payment"
+    REFUND = "refund", "Refund"
+    REFUND_FAILURE = "refund_failure", "Refund that failed"
+    DISPUTE = "dispute", "Dispute"
+    PAYMENT_FAILURE = "payment_failure", "Payment that failed later"
+    FEE = "fee", "Stripe's fee"
+
+
+class LedgerLine(models.Model):
+    """One movement of money, keyed by the fact it stands for: set, never added to.
+
+    `amount` is signed, in minor units of `currency`: a payment is positive, a refund negative, a fee negative.
+    """
+
+    account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=300)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    occurred_at = models.DateTimeField()
+    charge = models.CharField(max_length=255, help_text="The payment this belongs to; empty for a refund without one.")
+    balance_transaction = models.CharField(max_length=255, help_text="The movement on Stripe's balance that proves it.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "key"], name="one_ledger_line_per_fact")]
+        indexes = [
+            models.Index(fields=["account", "charge"], name="ledger_line_by_charge"),
+            models.Index(fields=["account", "occurred_at"], name="ledger_line_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,77 @@
+"""What Stripe said, field by field, from an allow-list: ids, amounts, states and times.
+
+Never a name, an e-mail address, a postal address or a card: what is not kept cannot leak.
+`observed_at` is the Date of Stripe's answer; a row is only ever replaced by one observed later.
+"""
+
+from django.db import models
+
+from revenue.models.accounts import StripeAccount
+
+
+class Mirrored(models.Model):
+    account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
+    stripe_id = models.CharField("Stripe id", max_length=255)
+    created_at = models.DateTimeField()
+    observed_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+        constraints = [models.UniqueConstraint(fields=["account", "stripe_id"], name="one_%(class)s_per_account_and_id")]
+        indexes = [models.Index(fields=["account", "created_at"], name="%(class)s_by_time")]
+
+    def __str__(self) -> str:
+        return self.stripe_id
+
+
+class CheckoutSession(Mirrored):
+    mode = models.CharField(max_length=32)
+    status = models.CharField(max_length=32)
+    payment_status = models.CharField(max_length=32)
+    currency = models.CharField(max_length=3)
+    amount_total = models.BigIntegerField(null=True)
+    payment_intent = models.CharField(max_length=255, db_index=True)
+    subscription = models.CharField(max_length=255)
+    expires_at = models.DateTimeField(null=True)
+    view_id = models.CharField("humblytics_view_id", max_length=500)
+    client_reference_id = models.CharField(max_length=500)
+
+
+class Charge(Mirrored):
+    status = models.CharField(max_length=32)
+    captured = models.BooleanField()
+    amount = models.BigIntegerField()
+    amount_captured = models.BigIntegerField()
+    amount_refunded = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    payment_intent = models.CharField(max_length=255, db_index=True)
+    balance_transaction = models.CharField(max_length=255)
+    failure_balance_transaction = models.CharField(max_length=255)
+    view_id = models.CharField("humblytics_view_id", max_length=500)
+
+
+class Refund(Mirrored):
+    charge = models.CharField(max_length=255, db_index=True)
+    status = models.CharField(max_length=32)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    balance_transaction = models.CharField(max_length=255)
+    failure_balance_transaction = models.CharField(max_length=255)
+
+
+class Dispute(Mirrored):
+    charge = models.CharField(max_length=255, db_index=True)
+    status = models.CharField(max_length=32)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+
+
+class BalanceTransaction(Mirrored):
+    type = models.CharField(max_length=64)
+    reporting_category = models.CharField(max_length=64)
+    source = models.CharField(max_length=255, db_index=True)
+    charge = models.CharField(max_length=255, db_index=True, help_text="The charge this moves money for, if any.")
+    amount = models.BigIntegerField(help_text="In the currency the account settles in.")
+    fee = models.BigIntegerField()
+    net = models.BigIntegerField()
+    currency = models.CharField(max_length=3)

@@ -1,0 +1,73 @@
+import functools
+import zoneinfo
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from sites.models import Membership, Role, Site, User
+
+
+@functools.cache
+def time_zones() -> tuple[str, ...]:
+    """Give the names that a time zone field suggests."""
+    return tuple(sorted(zoneinfo.available_timezones()))
+
+
+def bare_domain(text: str) -> str:
+    """Give the domain in what people paste: `https://www.Example.com/path` is example.com.
+
+    Raise ValidationError when there is none.
+    """
+    text = text.strip()
+    try:
+        host = urlsplit(text if "://" in text else f"//{text}").hostname or ""
+        # Browsers report an internationalised host in this ASCII form.
+        host = host.rstrip(".").encode("idna").decode()
+    except ValueError:
+        host = ""
+    if host.count(".") > 1:
+        host = host.removeprefix("www.")
+    if "." not in host:
+        raise ValidationError(f"There is no domain in “{text}”. Enter one such as example.com.")
+    return host
+
+
+class SiteForm(forms.ModelForm[Site]):
+    """A new site."""
+
+    # Longer than a domain may be, because the address of a page may be pasted.
+    domain = forms.CharField(
+        max_length=2000,
+        help_text=Site._meta.get_field("domain").help_text,
+        widget=forms.TextInput(
+            attrs={"placeholder": "example.com", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
+        ),
+    )
+
+    class Meta:
+        model = Site
+        fields = ("domain", "timezone")
+        widgets = {"timezone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"})}
+        help_texts = {"timezone": "Days begin and end at midnight in this zone."}
+        error_messages = {"domain": {"unique": "This domain is already counted by this installation."}}
+
+    def clean_domain(self) -> str:
+        return bare_domain(self.cleaned_data["domain"])
+
+    @transaction.atomic
+    def add(self, owner: User | None) -> Site:
+        """Save the site, with `owner` as its owner if there is one."""
+        site = self.save()
+        if owner:
+            Membership.objects.create(site=site, user=owner, role=Role.OWNER)
+        return site
+
+
+class SettingsForm(forms.ModelForm[Site]):
+    """What can be changed about a site. Not its domain: that is its address here, and views came in under it."""
+
+    class Meta(SiteForm.Meta):
+        fields = ("timezone",)

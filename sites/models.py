@@ -1,0 +1,112 @@
+import secrets
+import zoneinfo
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+
+KEY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+def new_site_key() -> str:
+    """Give a public key of 12 letters and digits: 60 random bits, none of them a time."""
+    return "".join(secrets.choice(KEY_ALPHABET) for _ in range(12))
+
+
+def is_time_zone(value: str) -> None:
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError(f"“{value}” is not a time zone. Use a name such as Europe/Berlin.")
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, email: str | None) -> "User":
+        return self.get(email=(email or "").lower())
+
+
+class User(AbstractUser):
+    """Somebody who logs in, by e-mail address."""
+
+    username = None  # type: ignore[assignment]
+    email = models.EmailField("e-mail address", unique=True)
+
+    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.email
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = self.email.lower()
+
+
+class SiteQuerySet(models.QuerySet["Site"]):
+    def for_user(self, user: User) -> Self:
+        """The sites that `user` is a member of, by domain."""
+        return self.filter(memberships__user=user).order_by("domain")
+
+
+class Site(models.Model):
+    """A web site whose visits are counted."""
+
+    domain = models.CharField(
+        max_length=253,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+                "Enter a domain such as example.com: no https://, no path, no port.",
+            )
+        ],
+        help_text="Page views count on this host, on www. before it, and on its subdomains.",
+    )
+    key = models.CharField(max_length=12, unique=True, default=new_site_key, editable=False)
+    timezone = models.CharField("time zone", max_length=64, default="UTC", validators=[is_time_zone])
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager["Site"]] = SiteQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("domain",)
+
+    def __str__(self) -> str:
+        return self.domain
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.timezone)
+
+
+class Role(models.IntegerChoices):
+    """What a member may do; a higher role may do all that a lower one may."""
+
+    VIEWER = 1
+    EDITOR = 2
+    ADMIN = 3
+    OWNER = 4
+
+
+class Membership(models.Model):
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.PositiveSmallIntegerField(choices=Role.choices, default=Role.VIEWER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "user"], name="one_membership_per_site_and_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.site}"

@@ -1,0 +1,53 @@
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django_htmx.http import HttpResponseClientRefresh
+
+from sites.access import get_site_or_404, signed_in
+from sites.forms import SettingsForm, SiteForm, time_zones
+from sites.models import Role, Site
+from sites.script_tag import script_tag
+
+
+@login_not_required
+def log_in(request: HttpRequest) -> HttpResponse:
+    # A panel of a page whose session has ended is redirected here: the login form belongs in the window, not in
+    # the panel, so the whole page is loaded again.
+    if request.headers.get("HX-Request"):
+        return HttpResponseClientRefresh()
+    return LoginView.as_view()(request)
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    return render(request, "sites/index.html", {"sites": Site.objects.for_user(signed_in(request))})
+
+
+def new(request: HttpRequest) -> HttpResponse:
+    form = SiteForm(request.POST or None)
+    if form.is_valid():
+        site = form.add(signed_in(request))
+        return redirect("tracking:dashboard", site.domain)
+    return render(request, "sites/new.html", {"form": form, "time_zones": time_zones()})
+
+
+def settings(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    form = SettingsForm(request.POST or None, instance=site)
+    if form.is_valid():
+        form.save()
+        messages.success(request, "Saved.")
+        return redirect("sites:settings", domain)
+    return render(
+        request,
+        "sites/settings.html",
+        {
+            "site": site,
+            "section": "settings",
+            "form": form,
+            "time_zones": time_zones(),
+            "script_tag": script_tag(site),
+            "memberships": site.memberships.select_related("user").order_by("-role", "user__email"),
+        },
+    )

@@ -1,0 +1,86 @@
+import secrets
+from typing import ClassVar, Self
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from sites.models import Site
+
+
+def new_secret() -> bytes:
+    return secrets.token_bytes(16)
+
+
+class State(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    RUNNING = "running", "Running"
+    STOPPED = "stopped", "Stopped"
+
+
+class Goal(models.TextChoices):
+    REVENUE = "revenue", "Revenue"
+
+
+class SplitTestQuerySet(models.QuerySet["SplitTest"]):
+    def for_site(self, site: Site) -> Self:
+        return self.filter(site=site)
+
+    def running(self) -> Self:
+        return self.filter(state=State.RUNNING)
+
+
+class SplitTest(models.Model):
+    """A page shown in two or more variants, and the goal that tells which is worth more."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="split_tests")
+    name = models.CharField(max_length=120)
+    key = models.SlugField(
+        max_length=40, help_text="The name that Humblytics.variant(“…”) asks for; letters, digits and hyphens."
+    )
+    path = models.CharField(
+        "page",
+        max_length=500,
+        validators=[RegexValidator(r"^/[^?#\s]*\*?$", "Enter a path such as /pricing, or /products/* for all below it.")],
+        help_text="Path of the page under test, such as /pricing; a final * stands for anything.",
+    )
+    selector = models.CharField(
+        "element",
+        max_length=200,
+        blank=True,
+        help_text="CSS selector of the element whose text the variants replace. Empty when the page's own code asks for its variant.",
+    )
+    goal = models.CharField(max_length=16, choices=Goal.choices, default=Goal.REVENUE)
+    target_amount = models.BigIntegerField(
+        null=True, blank=True, help_text="Least amount of an order that counts, in minor units; empty for any revenue."
+    )
+    currency = models.CharField(max_length=3, help_text="Currency whose orders count, such as eur.")
+    state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
+    secret = models.BinaryField(default=new_secret, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[models.Manager["SplitTest"]] = SplitTestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = [models.UniqueConstraint(fields=["site", "key"], name="one_split_test_per_site_and_key")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Variant(models.Model):
+    """One of the things a split test shows; the first, with the lowest id, is the control."""
+
+    test = models.ForeignKey(SplitTest, on_delete=models.CASCADE, related_name="variants")
+    name = models.CharField(max_length=60)
+    weight = models.PositiveIntegerField(default=1)
+    text = models.CharField(max_length=500, blank=True, help_text="Text of the element; empty leaves the page as it is.")
+
+    class Meta:
+        ordering = ("id",)
+        constraints = [models.UniqueConstraint(fields=["test", "name"], name="one_variant_per_test_and_name")]
+
+    def __str__(self) -> str:
+        return self.name

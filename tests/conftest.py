@@ -1,0 +1,35 @@
+import pytest
+from django.test import Client
+
+from sites.models import Site, User
+from tests.factories import MembershipFactory, SiteFactory, UserFactory
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return UserFactory(email="owner@example.com")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """Somebody with an account and a site of their own."""
+    return MembershipFactory(user__email="stranger@example.com").user
+
+
+@pytest.fixture
+def site(owner: User) -> Site:
+    return MembershipFactory(site=SiteFactory(domain="shop.example"), user=owner).site
+
+
+@pytest.fixture
+def owner_client(owner: User) -> Client:
+    client = Client()
+    client.force_login(owner)
+    return client
+
+
+@pytest.fixture
+def stranger_client(stranger: User) -> Client:
+    client = Client()
+    client.force_login(stranger)
+    return client

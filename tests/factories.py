@@ -1,0 +1,115 @@
+"""Test data. Hits go in through the ingest itself, by `send_hit`."""
+
+import asyncio
+import datetime as dt
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import factory
+import uuid_utils.compat as uuid_utils
+from django.db import connection
+
+from sites.models import Membership, Role, Site, User
+from tracking.ingest import Ingest, utc_now
+
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+)
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/18.0 Mobile/15E148 Safari/604.1"
+)
+PASSWORD = "correct horse battery"
+
+
+class UserFactory(factory.django.DjangoModelFactory[User]):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    email = factory.Sequence(lambda n: f"user{n}@example.com")
+
+    @factory.post_generation
+    def password(user: User, create: bool, extracted: str | None, **kwargs: Any) -> None:
+        user.set_password(extracted or PASSWORD)
+        user.save()
+
+
+class SiteFactory(factory.django.DjangoModelFactory[Site]):
+    class Meta:
+        model = Site
+
+    domain = factory.Sequence(lambda n: f"site{n}.example")
+
+
+class MembershipFactory(factory.django.DjangoModelFactory[Membership]):
+    class Meta:
+        model = Membership
+
+    site = factory.SubFactory(SiteFactory)
+    user = factory.SubFactory(UserFactory)
+    role = Role.OWNER
+
+
+class InTest:
+    """The test's own connection, so that hits are rolled back with everything else."""
+
+    async def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        raw = connection.connection
+        cursor = raw.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def collect(
+    body: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = ((b"content-type", b"text/plain"),),
+    ip: str = "203.0.113.7",
+    at: dt.datetime | None = None,
+    method: str = "POST",
+    trusted_proxies: Sequence[Any] = (),
+) -> tuple[int, dict[str, str]]:
+    """Send one request to /collect as the server would hand it over; give status and headers."""
+    connection.ensure_connection()
+    sent: list[Any] = []
+    incoming = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        return incoming.pop(0) if incoming else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    ingest = Ingest(InTest(), InTest(), trusted_proxies, clock=(lambda: at) if at else utc_now)
+    scope = {"type": "http", "method": method, "path": "/collect", "headers": list(headers), "client": (ip, 50000)}
+    asyncio.run(ingest(scope, receive, send))
+    return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+
+
+def send_hit(
+    site: Site,
+    path: str = "/",
+    referrer: str = "",
+    query: str = "",
+    ip: str = "203.0.113.7",
+    user_agent: str = CHROME,
+    at: dt.datetime | None = None,
+    view_id: uuid.UUID | None = None,
+    variants: Sequence[int] = (),
+) -> uuid.UUID:
+    """Put a page view through /collect; give its id."""
+    view = view_id or uuid_utils.uuid7()
+    body = {
+        "site": site.key,
+        "view": str(view),
+        "url": f"https://{site.domain}{path}{'?' + query if query else ''}",
+        "referrer": referrer,
+        "variants": list(variants),
+    }
+    headers = [(b"content-type", b"text/plain"), (b"user-agent", user_agent.encode())]
+    status, answered = collect(json.dumps(body).encode(), headers, ip, at)
+    assert status == 202, answered
+    assert "x-humblytics" not in answered, answered
+    return view

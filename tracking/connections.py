@@ -1,0 +1,44 @@
+"""PostgreSQL as the ingest uses it: its own asynchronous connection, opened when needed, reopened when lost."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import psycopg
+from django.db import connection
+
+
+class Pipe:
+    """One connection in autocommit; statements run one after the other."""
+
+    def __init__(self) -> None:
+        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._opening = asyncio.Lock()
+
+    async def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run and commit. Raise psycopg.Error; the next call tries a new connection if this one is broken."""
+        opened = await self._open()
+        # Prepared on its first use: planning the recorder's statement costs more than running it.
+        cursor = await opened.execute(cast("Any", statement), parameters, prepare=True)
+        return await cursor.fetchall() if cursor.description else []
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _open(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        async with self._opening:
+            if self._connection is None or self._connection.closed or self._connection.broken:
+                known = await asyncio.to_thread(_parameters)
+                self._connection = await psycopg.AsyncConnection.connect(**known, autocommit=True, connect_timeout=5)
+            return self._connection
+
+
+def _parameters() -> dict[str, Any]:
+    """Where Django's own connection goes."""
+    known: dict[str, Any] = connection.get_connection_params()
+    return {
+        name: value
+        for name, value in known.items()
+        if name not in ("cursor_factory", "context", "prepare_threshold", "server_side_binding")
+    }

@@ -1,0 +1,55 @@
+"""Who is the same visitor, told without keeping anything about them."""
+
+import hashlib
+import hmac
+import ipaddress
+import uuid
+from collections.abc import Iterable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def address(text: str) -> Address | None:
+    """Read an IP address as proxies write it, with brackets or a port; None for anything else."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0]) if text.isascii() else None
+    except ValueError:
+        return None
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        return found.ipv4_mapped
+    return found
+
+
+def is_trusted(peer: str, trusted: Iterable[Network]) -> bool:
+    found = address(peer)
+    return found is not None and any(found in network for network in trusted)
+
+
+def client_ip(peer: str, forwarded_for: str, trusted: Iterable[Network]) -> str:
+    """Give the visitor's address: the nearest hop that is no proxy of ours; "" if it cannot be told.
+
+    `peer` is the other end of the connection, `forwarded_for` the X-Forwarded-For header, which only a trusted
+    proxy may add to: it is read from the right, and what stands left of the first stranger is hearsay.
+    """
+    nearest = address(peer)
+    if nearest is None or not is_trusted(peer, trusted):
+        return str(nearest or "")
+    for hop in reversed(forwarded_for.split(",")):
+        if not hop.strip():
+            continue
+        nearest = address(hop)
+        if nearest is None or not any(nearest in network for network in trusted):
+            break
+    return str(nearest or "")
+
+
+def visitor(salt: bytes, site_key: str, ip: str, user_agent: str) -> uuid.UUID:
+    """Give the day's name of a visitor: 128 bits that say nothing once `salt` is destroyed."""
+    message = "\0".join([site_key, ip, user_agent]).encode("utf-8", "replace")
+    return uuid.UUID(bytes=hmac.digest(salt, message, hashlib.sha256)[:16])
