@@ -1,4 +1,20 @@
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from humblytics import health
+from sites import views as site_views
+from splittests import script_views
+
+urlpatterns = [
+    path("js/<slug:key>.js", script_views.tracker, name="tracker"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("login/", site_views.log_in, name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("", include("sites.urls")),
+    path("", include("tracking.urls")),
+    path("", include("revenue.urls")),
+    path("", include("splittests.urls")),
+]

@@ -57,9 +57,13 @@ class MembershipFactory(factory.django.DjangoModelFactory[Membership]):
 class InTest:
     """The test's own connection, so that hits are rolled back with everything else."""
 
+    def __init__(self) -> None:
+        connection.ensure_connection()
+        # Within an event loop Django would hand out another connection.
+        self._raw = connection.connection
+
     async def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        raw = connection.connection
-        cursor = raw.execute(statement, parameters)
+        cursor = self._raw.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -72,7 +76,6 @@ def collect(
     trusted_proxies: Sequence[Any] = (),
 ) -> tuple[int, dict[str, str]]:
     """Send one request to /collect as the server would hand it over; give status and headers."""
-    connection.ensure_connection()
     sent: list[Any] = []
     incoming = [{"type": "http.request", "body": body, "more_body": False}]
 

@@ -8,20 +8,17 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const code = button.closest(".copy").querySelector("code");
-  const label = button.textContent;
+  const status = button.querySelector("[aria-live]");
+  button.dataset.label ??= status.textContent;
   try {
     await navigator.clipboard.writeText(code.textContent);
-    button.textContent = "Copied";
+    status.textContent = "Copied";
   } catch {
     // Browsers refuse the clipboard on a page that came over plain HTTP: leave the text selected instead.
     getSelection().selectAllChildren(code);
-    button.textContent = "Selected";
+    status.textContent = "Selected";
   }
-  button.disabled = true;
-  setTimeout(() => {
-    button.textContent = label;
-    button.disabled = false;
-  }, 2000);
+  setTimeout(() => { status.textContent = button.dataset.label; }, 2000);
 });
 
 document.addEventListener("keydown", (event) => {

@@ -1,0 +1,177 @@
+"""Group commit and its races, on connections of their own as the server has them."""
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.factories import SiteFactory
+from tracking.connections import Pipe
+from tracking.models import View, Visit
+from tracking.recorder import STATEMENT, VISIT_PAUSE, FullError, Recorder, Sighting, rows
+
+NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
+
+
+def sighting(site_id: int, visitor: int = 1, view: int | None = None, at: dt.datetime = NOON, path: str = "/") -> Sighting:
+    view_id = uuid.UUID(int=view) if view is not None else uuid.uuid4()
+    texts = dict.fromkeys(
+        "channel source referrer utm_source utm_medium utm_campaign utm_term utm_content click_id country "
+        "browser os device".split(),
+        "",
+    )
+    return Sighting(
+        site_id=site_id,
+        id=view_id,
+        view_id=view_id,
+        event="",
+        visitor=uuid.UUID(int=visitor),
+        previous_visitor=uuid.UUID(int=visitor + 10**9),
+        visit_id=uuid.uuid4(),
+        at=at,
+        patience=VISIT_PAUSE,
+        hostname="shop.example",
+        path=path,
+        variants=(),
+        **texts,
+    )
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.batches = 0
+        self.pipe = Pipe()
+
+    async def execute(self, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        self.batches += 1
+        return await self.pipe.execute(statement, parameters)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hits_that_wait_together_are_committed_together() -> None:
+    site = SiteFactory()
+
+    async def run() -> int:
+        database = Counting()
+        recorder = Recorder(database)
+        await asyncio.gather(*(recorder.record(sighting(site.pk, visitor=n)) for n in range(100)))
+        await database.pipe.close()
+        return database.batches
+
+    assert asyncio.run(run()) <= 2
+    assert View.objects.count() == Visit.objects.count() == 100
+
+
+@pytest.mark.django_db(transaction=True)
+def test_simultaneous_hits_of_one_visitor_on_several_servers_are_one_visit() -> None:
+    site = SiteFactory()
+
+    async def run() -> None:
+        pipes = [Pipe() for _ in range(4)]
+        recorders = [Recorder(pipe) for pipe in pipes]
+        await asyncio.gather(
+            *(recorders[n % 4].record(sighting(site.pk, visitor=n % 5, view=n // 2)) for n in range(400))
+        )
+        for pipe in pipes:
+            await pipe.close()
+
+    asyncio.run(run())
+    assert View.objects.count() == 200
+    assert Visit.objects.count() == 5
+    assert sum(Visit.objects.values_list("views", flat=True)) == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_row_that_the_database_refuses_does_not_take_the_others_with_it() -> None:
+    site = SiteFactory()
+
+    async def run() -> list[object]:
+        pipe = Pipe()
+        recorder = Recorder(pipe)
+        hits = [sighting(site.pk, visitor=1), sighting(site.pk, visitor=2, path="\0"), sighting(site.pk, visitor=3)]
+        outcomes = await asyncio.gather(*map(recorder.record, hits), return_exceptions=True)
+        await pipe.close()
+        return list(outcomes)
+
+    good, bad, also_good = asyncio.run(run())
+    assert (good, also_good) == (None, None)
+    assert isinstance(bad, psycopg.DataError)
+    assert View.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_connection_is_opened_again() -> None:
+    site = SiteFactory()
+
+    async def run() -> None:
+        pipe = Pipe()
+        recorder = Recorder(pipe)
+        await recorder.record(sighting(site.pk))
+        with pytest.raises(psycopg.OperationalError):
+            await pipe.execute("SELECT pg_terminate_backend(pg_backend_pid())", [])
+        await recorder.record(sighting(site.pk))
+        await pipe.close()
+
+    asyncio.run(run())
+    assert View.objects.count() == 2
+
+
+def test_a_queue_that_is_full_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.recorder.MOST_WAITING", 3)
+
+    class Stuck:
+        async def execute(self, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+            await asyncio.sleep(3600)
+            return []
+
+    async def run() -> None:
+        recorder = Recorder(Stuck())
+        waiting = [asyncio.create_task(recorder.record(sighting(1, visitor=n))) for n in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(FullError):
+            await recorder.record(sighting(1, visitor=9))
+        for task in waiting:
+            task.cancel()
+
+    asyncio.run(run())
+
+
+@pytest.mark.django_db
+@settings(max_examples=40, deadline=None)
+@given(
+    hits=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(0, 200)), min_size=1, max_size=30),
+    sizes=st.lists(st.integers(1, 7), min_size=1, max_size=5),
+)
+def test_visits_add_up_however_hits_fall_into_batches(
+    hits: list[tuple[int, int, int]], sizes: list[int]
+) -> None:
+    """(visitor, view, minute) in time order, with repeats, in batches of any size less than the pause long."""
+    from django.db import connection, transaction  # noqa: PLC0415
+
+    with transaction.atomic():
+        site = SiteFactory()
+        hits = sorted({view: (visitor, view, minute) for visitor, view, minute in hits}.values(), key=lambda hit: hit[2])
+        batch: list[Sighting] = []
+        turn = 0
+        for visitor, view, minute in hits:
+            at = NOON + dt.timedelta(minutes=minute)
+            if batch and (len(batch) >= sizes[turn % len(sizes)] or at - batch[0].at >= VISIT_PAUSE):
+                connection.connection.execute(STATEMENT, [rows(batch + batch[:1])])
+                batch, turn = [], turn + 1
+            batch.append(sighting(site.pk, visitor, view, at))
+        connection.connection.execute(STATEMENT, [rows(batch)])
+
+        expected = 0
+        for visitor in {hit[0] for hit in hits}:
+            minutes = [minute for who, _, minute in hits if who == visitor]
+            expected += 1 + sum(later - earlier >= 30 for earlier, later in zip(minutes, minutes[1:], strict=False))
+        visits = Visit.objects.filter(site=site)
+        assert visits.count() == expected
+        assert sum(visits.values_list("views", flat=True)) == View.objects.filter(site=site).count() == len(hits)
+        transaction.set_rollback(True)
