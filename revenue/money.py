@@ -3,11 +3,13 @@
 import re
 from decimal import Decimal
 
-from babel.numbers import format_currency, get_currency_symbol
+from babel.numbers import format_compact_currency, format_currency, get_currency_symbol
 
 LOCALE = "en"
-ZERO_DECIMALS = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
-THREE_DECIMALS = frozenset("BHD JOD KWD OMR TND".split())
+ZERO_DECIMALS = frozenset(
+    ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"]
+)
+THREE_DECIMALS = frozenset(["BHD", "JOD", "KWD", "OMR", "TND"])
 # Stripe counts these in hundredths, though nobody pays or writes a fraction of them.
 WRITTEN_WHOLE = frozenset({"ISK", "UGX"})
 
@@ -45,6 +47,17 @@ def format_money(minor: int, currency: str) -> str:
     gap = "\N{NO-BREAK SPACE}" if get_currency_symbol(code, LOCALE)[-1].isalpha() else ""
     pattern = f"¤{gap}#,##0" + ("." + "0" * places if places else "")
     return format_currency(amount, code, pattern, locale=LOCALE, currency_digits=False)
+
+
+def format_short(minor: int, currency: str) -> str:
+    """Write a round amount with one decimal at most, for the axis of a chart: `€1.5K`."""
+    amount = Decimal(f"{minor}e-{exponent(currency)}")
+    return format_compact_currency(amount, currency.upper(), locale=LOCALE, fraction_digits=1)
+
+
+def mean(minor: int, count: int) -> int:
+    """Share an amount among `count`, to the nearest minor unit."""
+    return (2 * minor + count) // (2 * count)
 
 
 def to_minor(text: str, currency: str) -> int:

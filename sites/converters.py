@@ -1,4 +1,4 @@
-"""`<domain:domain>` in URLs: a lower-case host name with a dot, so that `/admin/` or `/login/` is never a site."""
+"""`<domain:domain>` in URLs: a lower-case host name with a dot, so that `/admin/` is never a site."""
 
 from django.urls import register_converter
 

@@ -1,6 +1,5 @@
 import functools
 import zoneinfo
-from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
@@ -35,7 +34,7 @@ def bare_domain(text: str) -> str:
     return host
 
 
-class SiteForm(forms.ModelForm[Site]):
+class SiteForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new site."""
 
     # Longer than a domain may be, because the address of a page may be pasted.
@@ -43,13 +42,18 @@ class SiteForm(forms.ModelForm[Site]):
         max_length=2000,
         help_text=Site._meta.get_field("domain").help_text,
         widget=forms.TextInput(
-            attrs={"placeholder": "example.com", "autocapitalize": "none", "spellcheck": "false", "autofocus": True}
+            attrs={
+                "placeholder": "example.com",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+                "autofocus": True,
+            }
         ),
     )
 
     class Meta:
         model = Site
-        fields = ("domain", "timezone")
+        fields = ["domain", "timezone"]
         widgets = {"timezone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"})}
         help_texts = {"timezone": "Days begin and end at midnight in this zone."}
         error_messages = {"domain": {"unique": "This domain is already counted by this installation."}}
@@ -60,14 +64,14 @@ class SiteForm(forms.ModelForm[Site]):
     @transaction.atomic
     def add(self, owner: User | None) -> Site:
         """Save the site, with `owner` as its owner if there is one."""
-        site = self.save()
+        site: Site = self.save()
         if owner:
             Membership.objects.create(site=site, user=owner, role=Role.OWNER)
         return site
 
 
-class SettingsForm(forms.ModelForm[Site]):
-    """What can be changed about a site. Not its domain: that is its address here, and views came in under it."""
+class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What can be changed about a site. Not its domain: views came in under it."""
 
     class Meta(SiteForm.Meta):
-        fields = ("timezone",)
+        fields = ["timezone"]

@@ -1,7 +1,7 @@
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -12,12 +12,13 @@ from sites.script_tag import script_tag
 
 
 @login_not_required
-def log_in(request: HttpRequest) -> HttpResponse:
-    # A panel of a page whose session has ended is redirected here: the login form belongs in the window, not in
-    # the panel, so the whole page is loaded again.
+def log_in(request: HttpRequest) -> HttpResponseBase:
+    # A panel of a page whose session has ended is redirected here: the login form belongs in the window,
+    # not in the panel, so the whole page is loaded again.
     if request.headers.get("HX-Request"):
         return HttpResponseClientRefresh()
-    return LoginView.as_view()(request)
+    # LoginView means this server by `site`; the templates mean one of the user's.
+    return LoginView.as_view(redirect_authenticated_user=True, extra_context={"site": None})(request)
 
 
 def index(request: HttpRequest) -> HttpResponse:

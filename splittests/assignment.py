@@ -17,7 +17,7 @@ class WeightsError(ValueError):
 
 
 def identity(ip: str, user_agent: str) -> bytes:
-    """Return what tells one visitor from another; it holds the address, so it must never be stored or logged."""
+    """Return what tells visitors apart; it holds the address, so it must never be stored or logged."""
     # No address holds a line feed, so no two pairs give the same bytes. Header values that were decoded with
     # surrogate escapes have to pass as well.
     return f"{ip}\n{user_agent}".encode("utf-8", "surrogatepass")
@@ -39,7 +39,7 @@ def variant_for(secret: bytes, visitor: bytes | str, weights: Sequence[int]) -> 
     ends = list(accumulate(weights))
     message = visitor.encode("utf-8", "surrogatepass") if isinstance(visitor, str) else visitor
     digest = int.from_bytes(hmac.digest(secret, message, "sha256"))
-    # Scaled from 256 bits instead of taken modulo the sum: no share is off by more than the sum of the weights
-    # times 2**-256, so there is nothing to draw again for.
+    # Scaled instead of taken modulo the sum, so that a common factor of the weights changes nothing. No share
+    # is off by as much as 2**-256, so there are no draws to reject.
     point = digest * ends[-1] >> DIGEST_BITS
     return bisect_right(ends, point)

@@ -1,20 +1,20 @@
 """What a split test's numbers allow to be said: sums in, frozen results out.
 
-A reading takes the `Sums` of its arms, one SQL aggregate each, and returns None where the numbers do not carry
-an answer. Intervals and p-values here are for one look at a sample whose size was fixed beforehand: looking
-every day and stopping at the first small p-value finds differences that are not there.
+A reading takes the `Sums` of its arms, one SQL aggregate each, and returns None where the numbers do not
+carry an answer. Intervals and p-values here are for one look at a sample whose size was fixed beforehand:
+looking every day and stopping at the first small p-value finds differences that are not there.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from statistics import NormalDist
 
 CONVERGED = 1e-15
-# Cochran, "Some methods for strengthening the common χ² tests", Biometrics 10 (1954): with fewer visitors
-# expected in an arm the statistic does not follow the chi-square distribution.
+# NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.15: with fewer visitors expected in an arm,
+# the statistic does not follow the chi-square distribution closely enough.
 LEAST_EXPECTED = 5
 
 
@@ -38,7 +38,7 @@ class Sums:
         """Sample variance, with divisor n - 1."""
         # Fractions, since in floats the difference of two nearly equal sums loses its digits.
         squared_deviations = Fraction(self.total_of_squares) - Fraction(self.total) ** 2 / self.n
-        # Below zero only when a rounded float came in, and then by its rounding: no spread can be told from it.
+        # Below zero only where the sums came in rounded, and then by that rounding alone: no spread is in it.
         return max(float(squared_deviations), 0.0) / (self.n - 1)
 
     @property
@@ -56,9 +56,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A variant against the control: money per visitor more, uplift as a fraction of the control's mean.
+    """How much more money per visitor the variant brought, and that as a fraction of the control's.
 
-    `p_value` is two-sided and belongs to `difference`; `uplift` is None where the control's mean is not positive.
+    `p_value` is two-sided, for `difference`; `uplift` is None unless the control's mean is positive.
     """
 
     difference: Interval
@@ -69,8 +69,8 @@ class Comparison:
 def proportion(successes: int, n: int, confidence: float = 0.95) -> Interval | None:
     """Return the share of successes with Wilson's score interval; None without visitors.
 
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American
-    Statistical Association 22 (1927) 209-212.
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22 (1927) 209-212.
     """
     if n < 1:
         return None
@@ -84,7 +84,7 @@ def proportion(successes: int, n: int, confidence: float = 0.95) -> Interval | N
 
 
 def mean(sums: Sums, confidence: float = 0.95) -> Interval | None:
-    """Return the money per visitor with Student's interval; None below two visitors or if all brought the same.
+    """Return money per visitor with Student's interval; None below two visitors or if all brought the same.
 
     "Student", "The probable error of a mean", Biometrika 6 (1908) 1-25; as a formula in the NIST/SEMATECH
     e-Handbook of Statistical Methods, section 1.3.5.2.
@@ -96,7 +96,7 @@ def mean(sums: Sums, confidence: float = 0.95) -> Interval | None:
 
 
 def difference(control: Sums, variant: Sums, confidence: float = 0.95) -> Comparison | None:
-    """Compare money per visitor by Welch's t-test; None below two visitors in an arm or if neither arm varies.
+    """Compare money per visitor by Welch's t-test; None below two visitors an arm or if neither arm varies.
 
     B. L. Welch, "The generalization of 'Student's' problem when several different population variances are
     involved", Biometrika 34 (1947) 28-35; NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.3.
@@ -120,8 +120,8 @@ def sample_ratio_p(observed: Sequence[int], weights: Sequence[float]) -> float |
     """Return how likely visitors split at least this far from the weights; a tiny value means a broken test.
 
     None below two arms that have a weight, or where one of them expects fewer than five visitors. Pearson's
-    chi-square test of goodness of fit: NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.15. For
-    what it finds: Fabijan et al., "Diagnosing sample ratio mismatch in online controlled experiments", KDD 2019.
+    chi-square test of goodness of fit: NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.15. On
+    its use: Fabijan et al., "Diagnosing sample ratio mismatch in online controlled experiments", KDD 2019.
     """
     arms = list(zip(observed, weights, strict=True))
     if any(visitors and not weight for visitors, weight in arms):
@@ -160,10 +160,10 @@ def student_tails(t: float, degrees: float) -> float:
     square = t * t
     x = degrees / (degrees + square)
     y = square / (degrees + square)
-    # x**(degrees/2) * y**(1/2) / B(degrees/2, 1/2)
+    # What _beta_fraction leaves out, for both orders of its arguments.
     factor = _student_density(t, degrees) * abs(t)
-    # On either side of its mean the incomplete beta function is taken where its fraction converges fast; the far
-    # tails are then computed as such, and not as what is missing to 1.
+    # The fraction converges fast on its own side of the mean only. So the far tails are computed as such, and
+    # not as what is missing to 1, where their digits would be lost.
     if square > 1:
         return factor * _beta_fraction(degrees / 2, 0.5, x, y)
     return 1 - factor * _beta_fraction(0.5, degrees / 2, y, x)
@@ -172,7 +172,8 @@ def student_tails(t: float, degrees: float) -> float:
 def chi_square_tail(statistic: float, degrees: int) -> float:
     """Return the probability that the chi-square distribution lies above the statistic.
 
-    NIST Digital Library of Mathematical Functions: 8.7.1 below the mean, the continued fraction 8.9.2 above it.
+    NIST Digital Library of Mathematical Functions: below the mean the series 8.7.1, above it the even part of
+    the continued fraction 8.9.2.
     """
     if statistic == 0:
         return 1.0
@@ -180,11 +181,11 @@ def chi_square_tail(statistic: float, degrees: int) -> float:
     factor = math.exp(a * math.log(x) - x - math.lgamma(a))
     if x < a + 1:
         term = total = 1 / a
-        for n in count(1):
+        n = 0
+        while term > CONVERGED * total:
+            n += 1
             term *= x / (a + n)
             total += term
-            if term <= CONVERGED * total:
-                break
         return 1 - factor * total
     return factor / _continued_fraction(x + 1 - a, ((n * (a - n), x + 2 * n + 1 - a) for n in count(1)))
 
@@ -203,8 +204,8 @@ def _wilson_low(share: float, n: int, z: float) -> float:
 def _uplift(control: Sums, variant: Sums, quantile: float) -> Interval | None:
     """Return variant over control, less 1, with its interval by the delta method.
 
-    Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018, section 3.1, for arms that
-    are independent of each other.
+    Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018, on percent changes of
+    independent arms.
     """
     if control.mean <= 0:
         return None
@@ -225,19 +226,21 @@ def _log_gamma_step(a: float) -> float:
         return math.lgamma(a + 0.5) - math.lgamma(a)
     # Both logarithms grow with a while their difference keeps small: at ten million visitors subtracting them
     # leaves eight digits. NIST Digital Library of Mathematical Functions 5.11.8, for h = 1/2 less h = 0.
-    series = -1 / (8 * a) + 1 / (192 * a**3) - 1 / (640 * a**5) + 17 / (14336 * a**7)
+    series = -1 / (8 * a) + 1 / (192 * a**3) - 1 / (640 * a**5)
     return math.log(a) / 2 + series
 
 
 def _beta_fraction(a: float, b: float, x: float, y: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b) over x**a * y**b / B(a, b), for x <= a / (a + b).
+    """Return the regularised incomplete beta function I_x(a, b) over x**a * y**b / B(a, b).
 
-    `y` is 1 - x, asked for because x may be too near to 1 to tell. The continued fraction of Didonato and Morris,
-    "Algorithm 708: significant digit computation of the incomplete beta function ratios", ACM Transactions on
-    Mathematical Software 18 (1992) 360-373; the more usual one (8.17.22 in the NIST Digital Library of
-    Mathematical Functions) subtracts nearly equal numbers when a is large.
+    `x` is at most a / (a + b), and `y` is 1 - x, asked for since x may be too near to 1 to tell. By the
+    continued fraction of DiDonato and Morris, "Algorithm 708: significant digit computation of the incomplete
+    beta function ratios", ACM Transactions on Mathematical Software 18 (1992) 360-373. The better known one,
+    8.17.22 in the NIST Digital Library of Mathematical Functions, subtracts nearly equal numbers where a is
+    large.
     """
-    start = (a + b) * y - b + 1
+    # Two ways to write one number; the other one would subtract two large ones.
+    start = 1 + ((a + b) * y - b if a > b else a - (a + b) * x)
 
     def terms() -> Iterator[tuple[float, float]]:
         for n in count(1):
@@ -249,18 +252,19 @@ def _beta_fraction(a: float, b: float, x: float, y: float) -> float:
     return 1 / _continued_fraction(a / (a + 1) * start, terms())
 
 
-def _continued_fraction(start: float, terms: Iterable[tuple[float, float]]) -> float:
+def _continued_fraction(start: float, terms: Iterator[tuple[float, float]]) -> float:
     """Return start + a1 / (b1 + a2 / (b2 + ...)) for the terms (a1, b1), (a2, b2), ...
 
-    W. J. Lentz, "Generating Bessel functions in Mie scattering calculations using continued fractions", Applied
-    Optics 15 (1976) 668-671.
+    W. J. Lentz, "Generating Bessel functions in Mie scattering calculations using continued fractions",
+    Applied Optics 15 (1976) 668-671.
     """
     value = above = start
     below = 0.0
-    for numerator, denominator in terms:
+    change = math.inf
+    while abs(change - 1) > CONVERGED:
+        numerator, denominator = next(terms)
         above = denominator + numerator / above
         below = 1 / (denominator + numerator * below)
-        value *= above * below
-        if abs(above * below - 1) <= CONVERGED:
-            break
+        change = above * below
+        value *= change
     return value

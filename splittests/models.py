@@ -1,9 +1,12 @@
+import datetime as dt
 import secrets
 from typing import ClassVar, Self
 
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
+from revenue.models import Connection
+from revenue.money import format_money
 from sites.models import Site
 
 
@@ -19,6 +22,10 @@ class State(models.TextChoices):
 
 class Goal(models.TextChoices):
     REVENUE = "revenue", "Revenue"
+
+
+class StartError(Exception):
+    """A test cannot be started; the message says why and what to do."""
 
 
 class SplitTestQuerySet(models.QuerySet["SplitTest"]):
@@ -51,9 +58,16 @@ class SplitTest(models.Model):
     )
     goal = models.CharField(max_length=16, choices=Goal.choices, default=Goal.REVENUE)
     target_amount = models.BigIntegerField(
-        null=True, blank=True, help_text="Least amount of an order that counts, in minor units; empty for any revenue."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Least amount of an order that counts, in minor units; empty for any revenue.",
     )
-    currency = models.CharField(max_length=3, help_text="Currency whose orders count, such as eur.")
+    currency = models.CharField(
+        max_length=3,
+        validators=[RegexValidator(r"^[a-z]{3}\Z", "Enter a code of three small letters, such as eur.")],
+        help_text="Currency whose orders count, such as eur.",
+    )
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
     secret = models.BinaryField(default=new_secret, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -69,18 +83,41 @@ class SplitTest(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def goal_text(self) -> str:
+        if self.target_amount is None:
+            return "Any Revenue"
+        return f"Orders of {format_money(self.target_amount, self.currency)} or more"
+
+    def start(self, now: dt.datetime) -> None:
+        """Show the variants to visitors; a test that was started before stays as it is. Raise StartError."""
+        if not Connection.objects.for_site(self.site).exists():
+            raise StartError("Connect a Stripe account first: without payments there is no revenue to compare.")
+        if self.variants.count() < 2:
+            raise StartError("Add a second variant first: one alone has nothing to be compared with.")
+        drafts = SplitTest.objects.filter(pk=self.pk, state=State.DRAFT)
+        drafts.update(state=State.RUNNING, started_at=now)
+
+    def stop(self, now: dt.datetime) -> None:
+        """Show every visitor the page as it is; a test that is not running stays as it is."""
+        running = SplitTest.objects.filter(pk=self.pk, state=State.RUNNING)
+        running.update(state=State.STOPPED, stopped_at=now)
+
 
 class Variant(models.Model):
     """One of the things a split test shows; the first, with the lowest id, is the control."""
 
     test = models.ForeignKey(SplitTest, on_delete=models.CASCADE, related_name="variants")
     name = models.CharField(max_length=60)
-    weight = models.PositiveIntegerField(default=1)
+    weight = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
     text = models.CharField(max_length=500, blank=True, help_text="Text of the element; empty leaves the page as it is.")
 
     class Meta:
         ordering = ("id",)
-        constraints = [models.UniqueConstraint(fields=["test", "name"], name="one_variant_per_test_and_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["test", "name"], name="one_variant_per_test_and_name"),
+            models.CheckConstraint(condition=models.Q(weight__gte=1), name="every_variant_has_a_weight"),
+        ]
 
     def __str__(self) -> str:
         return self.name

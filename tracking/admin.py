@@ -1,4 +1,8 @@
-"""What came in, to be looked at but not changed."""
+"""What came in, to be looked at but not changed.
+
+The tables are large and their indexes begin with the site, so every question names the sites and a time, or
+the sites and an id; there is no list of everything.
+"""
 
 import datetime as dt
 import uuid
@@ -15,3 +19,88 @@ from sites.models import Site
 from tracking.models import Event, View, Visit
 
 DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days"}
+
+
+class DaysFilter(admin.SimpleListFilter):
+    """The last day unless more are asked for; a search by id looks at all times."""
+
+    title = "time"
+    parameter_name = "days"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(DAYS.items())
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        for days, title in DAYS.items():
+            address = changelist.get_query_string({self.parameter_name: days})
+            yield {"selected": self._days() == days, "query_string": address, "display": title}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if request.GET.get(SEARCH_VAR):
+            return queryset
+        since = timezone.now() - dt.timedelta(days=int(self._days()))
+        moment = "started_at" if queryset.model is Visit else "at"
+        return queryset.filter(**{f"{moment}__gte": since})
+
+    def _days(self) -> str:
+        value = self.value()
+        return value if value in DAYS else "1"
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_filter = ("site", DaysFilter)
+    list_select_related = ("site",)
+    search_fields = ("id",)
+    search_help_text = "The id, in full."
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(site__in=Site.objects.all())
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        try:
+            return queryset.filter(id=uuid.UUID(search_term.strip())), False
+        except ValueError:
+            return queryset.none(), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Visit)
+class VisitAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "site",
+        "started_at",
+        "views",
+        "entry_path",
+        "channel",
+        "source",
+        "country",
+        "browser",
+    )
+    ordering = ("-started_at",)
+
+
+@admin.register(View)
+class ViewAdmin(ReadOnlyAdmin):
+    list_display = ("id", "site", "at", "path", "visit_id")
+    ordering = ("-at",)
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ("id", "site", "at", "name", "view_id")
+    ordering = ("-at",)

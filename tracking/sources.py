@@ -28,7 +28,7 @@ MAX_HOST = 253
 APP_SCHEME = "android-app"
 # Not urlsplit, which raises on some of what arrives here and reads past a backslash where browsers stop.
 ADDRESS = re.compile(
-    r"\s*(https?|android-app)://(?:[^/?#\\]*@)?([^/?#\\@:]+)(?::\d*)?(?=[/?#\\]|\Z)(/[^?#]*)?(?:\?([^#]*))?",
+    r"(https?|android-app)://(?:[^/?#\\]*@)?([^/?#\\@:]+)(?::\d*)?(?=[/?#\\]|\Z)(/[^?#]*)?(?:\?([^#]*))?",
     re.IGNORECASE,
 )
 HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
@@ -134,10 +134,11 @@ CLICK_IDS = AD_CLICK_IDS | {"fbclid": "Facebook"}
 UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 PARAMETERS = {name.lower(): name for name in (*UTM, *CLICK_IDS)}
 
-# The mediums and patterns are the ones that https://support.google.com/analytics/answer/9756891 lists.
+# As in https://support.google.com/analytics/answer/9756891; only "newsletter" and "affiliates" are added.
 DISPLAY_MEDIUMS = {"display", "banner", "expandable", "interstitial", "cpm"}
 SOCIAL_MEDIUMS = {"social", "social-network", "social-media", "sm", "social network", "social media"}
 EMAIL_MEDIUMS = {"email", "e-mail", "e_mail", "e mail", "newsletter"}
+AFFILIATE_MEDIUMS = {"affiliate", "affiliates"}
 REFERRAL_MEDIUMS = {"referral", "app", "link"}
 PAID_MEDIUM = re.compile(r".*cp.*|ppc|retargeting|paid.*")
 SHOPPING_CAMPAIGN = re.compile(r"(?:[^a-df-z]|^)shop|shopping")
@@ -170,13 +171,14 @@ RULES: tuple[tuple[Channel, Callable[[Evidence], bool]], ...] = (
     (Channel.PAID_VIDEO, lambda e: e.paid and e.kind is Kind.VIDEO),
     (Channel.DISPLAY, lambda e: e.medium in DISPLAY_MEDIUMS),
     (Channel.PAID_OTHER, lambda e: e.paid),
+    # Before search and referral, or gemini.google.com and copilot.microsoft.com would drown in them.
     (Channel.AI_ASSISTANT, lambda e: e.kind is Kind.AI or e.medium == "ai-assistant"),
     (Channel.ORGANIC_SHOPPING, lambda e: e.kind is Kind.SHOPPING or is_shopping(e.campaign)),
     (Channel.ORGANIC_SOCIAL, lambda e: e.kind is Kind.SOCIAL or e.medium in SOCIAL_MEDIUMS),
     (Channel.ORGANIC_VIDEO, lambda e: e.kind is Kind.VIDEO or "video" in e.medium),
     (Channel.ORGANIC_SEARCH, lambda e: e.kind is Kind.SEARCH or e.medium == "organic"),
     (Channel.EMAIL, lambda e: e.kind is Kind.EMAIL or e.medium in EMAIL_MEDIUMS),
-    (Channel.AFFILIATES, lambda e: e.medium in {"affiliate", "affiliates"}),
+    (Channel.AFFILIATES, lambda e: e.medium in AFFILIATE_MEDIUMS),
     (Channel.REFERRAL, lambda e: e.medium in REFERRAL_MEDIUMS),
     (Channel.AUDIO, lambda e: e.medium == "audio"),
     (Channel.SMS, lambda e: "sms" in (e.source, e.medium)),
@@ -224,7 +226,7 @@ def classify(page_url: str, referrer: str) -> Source:
 def sender(utm_source: str, utm_medium: str, click_id: str, referring: Platform) -> tuple[Platform, Kind]:
     """Return who gets the name, and the kind that decides the channel.
 
-    They differ for a utm_source that is on no list: then an ad's click id tells the kind, or the referrer does,
+    They differ for a utm_source that is on no list: then an ad's click id tells the kind, or the referrer,
     unless the link says by its medium that it is something else, say an affiliate's post on Instagram.
     """
     is_ad = click_id in AD_CLICK_IDS
@@ -239,7 +241,7 @@ def sender(utm_source: str, utm_medium: str, click_id: str, referring: Platform)
 
 def parse_address(url: str) -> Address | None:
     """Return None for all but the address of a web page or an Android app that has a proper name."""
-    match = ADDRESS.match(UNSTORABLE.sub("", url[:MAX_ADDRESS]))
+    match = ADDRESS.match(UNSTORABLE.sub("", url[:MAX_ADDRESS]).strip())
     if match is None:
         return None
     scheme, raw_host, path, query = match.groups()
@@ -247,18 +249,15 @@ def parse_address(url: str) -> Address | None:
     return Address(scheme.lower(), host, path or "/", query or "") if host else None
 
 
-@lru_cache(maxsize=4096)
 def clean_host(host: str) -> str:
     """Return the host in ASCII and lower case, without "www." and the root's dot; "" when it is none."""
     host = host.lower().rstrip(".")
-    if len(host) > MAX_HOST:
-        return ""
     if not host.isascii():
         try:
-            host = host.encode("idna").decode("ascii")
+            host = host[:MAX_HOST].encode("idna").decode("ascii")
         except UnicodeError:
             return ""
-    return host.removeprefix("www.") if HOST.fullmatch(host) else ""
+    return host.removeprefix("www.") if len(host) <= MAX_HOST and HOST.fullmatch(host) else ""
 
 
 def is_own(origin: Address, page: Address) -> bool:
@@ -306,7 +305,6 @@ def dotted_parents(name: str) -> Iterator[str]:
         yield "." + name
 
 
-@lru_cache(maxsize=4096)
 def platform_named(utm_source: str) -> Platform:
     """Understand both ways of naming a source: "google", "LinkedIn Ads" and "chatgpt.com"."""
     if platform := DIRECTORY.names.get(plain_name(utm_source)):
@@ -328,19 +326,20 @@ class Directory(NamedTuple):
 
 
 def read_directory() -> Directory:
-    directory = Directory({}, {}, {})
-    groups = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
-    for kind, rows in groups.items():
-        for row in rows:
-            platform = Platform(row["name"], Kind(kind))
-            domains, hosts = row.get("domains", []), row.get("hosts", [])
-            directory.hosts.update((host, platform) for host in [*domains, *hosts])
-            directory.hosts.update(("." + domain, platform) for domain in domains)
-            directory.apps.update((app.lower(), platform) for app in row.get("apps", []))
-            directory.names.update(
-                (plain_name(name), platform) for name in [row["name"], *row.get("aliases", [])]
-            )
-    return directory
+    listed = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
+    hosts: dict[str, Platform] = {}
+    names: dict[str, Platform] = {}
+    for kind in Kind:
+        for row in listed.get(kind, []):
+            platform = Platform(row["name"], kind)
+            names[plain_name(platform.name)] = platform
+            for host in row.get("hosts", []):
+                hosts[host] = platform
+            for domain in row.get("domains", []):
+                hosts[domain] = hosts["." + domain] = platform
+    apps = {app: names[plain_name(name)] for app, name in listed["apps"].items()}
+    aliases = {alias: names[plain_name(name)] for alias, name in listed["aliases"].items()}
+    return Directory(hosts, apps, names | aliases)
 
 
 DIRECTORY = read_directory()

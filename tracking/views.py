@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from babel import Locale
@@ -16,7 +16,19 @@ from tracking import stats
 from tracking.charts import Count, bar_chart
 from tracking.figures import figures
 
-TERRITORIES = Locale("en").territories
+TERRITORIES: Mapping[str, str] = Locale("en").territories
+
+
+def name_or_unknown(value: str) -> str:
+    return value or "Unknown"
+
+
+def source_name(value: str) -> str:
+    return value or "Direct or unknown"
+
+
+def country_name(code: str) -> str:
+    return name_or_unknown(TERRITORIES.get(code, code))
 
 
 def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
@@ -71,7 +83,8 @@ def channels(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def sources(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_sources.html", "Source", "Visits", stats.sources, "Direct or unknown")
+    template = "tracking/_sources.html"
+    return _breakdown(request, domain, template, "Source", "Visits", stats.sources, source_name)
 
 
 def referrers(request: HttpRequest, domain: str) -> HttpResponse:
@@ -83,7 +96,8 @@ def campaigns(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def countries(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_countries.html", "Country", "Visits", stats.countries, name=country_name)
+    template = "tracking/_countries.html"
+    return _breakdown(request, domain, template, "Country", "Visits", stats.countries, country_name)
 
 
 def browsers(request: HttpRequest, domain: str) -> HttpResponse:
@@ -91,15 +105,12 @@ def browsers(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def operating_systems(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_operating_systems.html", "System", "Visits", stats.operating_systems)
+    template = "tracking/_operating_systems.html"
+    return _breakdown(request, domain, template, "System", "Visits", stats.operating_systems)
 
 
 def devices(request: HttpRequest, domain: str) -> HttpResponse:
     return _breakdown(request, domain, "tracking/_devices.html", "Device", "Visits", stats.devices)
-
-
-def country_name(code: str) -> str:
-    return TERRITORIES.get(code, code)
 
 
 def _breakdown(
@@ -109,8 +120,7 @@ def _breakdown(
     value_column: str,
     count_column: str,
     question: Callable[[Site, Period], list[stats.Row]],
-    nameless: str = "Unknown",
-    name: Callable[[str], str] = str,
+    name: Callable[[str], str] = name_or_unknown,
 ) -> HttpResponse:
     """Answer with one panel; its bars are as long as the visitors of its largest row allow."""
     site = get_site_or_404(request, domain)
@@ -119,7 +129,7 @@ def _breakdown(
     most = max((row.visitors for row in found), default=0)
     rows = [
         {
-            "label": name(row.value) or nameless,
+            "label": name(row.value),
             "cells": [f"{row.visitors:,}", f"{row.count:,}"],
             "share": round(100 * row.visitors / most, 2),
         }

@@ -31,11 +31,16 @@ class Status(models.TextChoices):
     KEY_REFUSED = "auth_failed", "Stripe refuses the key"
     KEY_UNREADABLE = "key_unreadable", "The stored key cannot be decrypted"
     UNREACHABLE = "degraded", "Stripe could not be read"
+    DISCONNECTED = "disconnected", "Disconnected"
 
 
 class Connections(models.QuerySet["Connection"]):
     def for_site(self, site: Site) -> Self:
         return self.filter(site=site).select_related("account")
+
+    def with_key(self) -> Self:
+        """Those that can be read: a disconnected one has lost its key."""
+        return self.exclude(sealed_key="")
 
 
 class Connection(models.Model):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revenue.money import MoneyError, format_money, to_minor
+from revenue.money import MoneyError, format_money, format_short, mean, to_minor
 
 # Every currency that Stripe lists for charges.
 CURRENCIES = re.findall(
@@ -95,3 +95,21 @@ def test_what_is_no_amount_is_refused(text: str, currency: str) -> None:
 @given(st.integers(-(2**63), 2**63 - 1), st.sampled_from(CURRENCIES))
 def test_every_amount_is_read_as_it_was_written(minor: int, currency: str) -> None:
     assert to_minor(format_money(minor, currency), currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        pytest.param(150_000, "eur", "€1.5K", id="thousands"),
+        pytest.param(50, "usd", "$0.5", id="cents"),
+        pytest.param(2_000_000, "jpy", "¥2M", id="millions"),
+        pytest.param(-20_000, "eur", "-€200", id="negative"),
+    ],
+)
+def test_an_axis_is_labelled_shortly(minor: int, currency: str, text: str) -> None:
+    assert format_short(minor, currency) == text
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(1, 2**40))
+def test_a_mean_is_within_half_a_minor_unit(minor: int, count: int) -> None:
+    assert abs(mean(minor, count) * count - minor) * 2 <= count

@@ -1,0 +1,167 @@
+"""Puts the invented history through the real ingest, the sandbox's real objects and the real sync."""
+
+import asyncio
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+
+from humblytics.demo.goods import CURRENCY, DOMAIN
+from humblytics.demo.history import Bought, Happening, Returned, Seen, happenings
+from revenue.connecting import connect
+from revenue.sandbox.accounts import Account, Owner
+from revenue.sandbox.world import World
+from revenue.sync import sync
+from sites.models import Membership, Role, Site, User
+from splittests.assignment import identity, variant_for
+from splittests.models import SplitTest, State, Variant
+from tracking.connections import Pipe
+from tracking.ingest import Ingest, Message
+from tracking.recorder import VISIT_PAUSE
+from tracking.tasks import forget_visitors
+
+EMAIL = "demo@example.com"
+PASSWORD = "humblytics-demo"
+SECRET_KEY = "sk_test_51HumblyticsSandboxDemoKey000000000000"
+
+Progress = Callable[[float], None]
+
+
+class BuildingError(Exception):
+    """The demo's data could not be made."""
+
+
+def open_account(world: World) -> Account:
+    """The shop's account in the sandbox, always with the same key."""
+    return world.add_account("Northlight", secret_key=SECRET_KEY)
+
+
+def is_built() -> bool:
+    return Site.objects.filter(domain=DOMAIN).exists()
+
+
+def build(world: World, now: dt.datetime, progress: Progress) -> None:
+    """Make the demo's user, site, connection, split test and history; `progress` is told the part done."""
+    account = open_account(world)
+    user = User.objects.filter(email=EMAIL).first() or User.objects.create_superuser(EMAIL, PASSWORD)
+    site = Site.objects.create(domain=DOMAIN, timezone="Europe/Berlin")
+    Membership.objects.create(site=site, user=user, role=Role.OWNER)
+    test = _split_test(site, now - dt.timedelta(days=21))
+    asyncio.run(_play(site, test, world, account, happenings(now), progress))
+    connection = connect(site, SECRET_KEY, now)
+    report = sync(connection, now, full=True)
+    if report.error:
+        raise BuildingError(f"The sandbox could not be synced: {report.error}")
+    forget_visitors(now)
+
+
+def _split_test(site: Site, started_at: dt.datetime) -> SplitTest:
+    test = SplitTest.objects.create(
+        site=site,
+        name="Buy button wording",
+        key="buy-button",
+        path="/products/*",
+        selector="#buy",
+        currency=CURRENCY,
+        state=State.RUNNING,
+        started_at=started_at,
+    )
+    Variant.objects.create(test=test, name="Buy now")
+    Variant.objects.create(test=test, name="Bring it home", text="Bring it home")
+    return test
+
+
+async def _play(
+    site: Site, test: SplitTest, world: World, account: Account, story: Sequence[Happening], progress: Progress
+) -> None:
+    """Let everything happen at its own time. Hits are sent together as far as no visit could be split by that."""
+    shown = _variants(test)
+    clock = _Clock()
+    pipes = [Pipe(), Pipe()]
+    ingest = Ingest(*pipes, clock=lambda: clock.now)
+    paid: dict[str, tuple[str, int]] = {}
+    waiting: list[asyncio.Task[None]] = []
+    began_at = story[0].at
+    for n, happening in enumerate(story):
+        if happening.at - began_at > VISIT_PAUSE / 2:
+            await asyncio.gather(*waiting)
+            waiting, began_at = [], happening.at
+            progress(n / len(story))
+        clock.now = happening.at
+        match happening:
+            case Seen():
+                waiting.append(asyncio.create_task(_send(ingest, site, happening, shown(happening))))
+                # The task runs as far as taking the time before the clock goes on.
+                await asyncio.sleep(0)
+            case Bought():
+                _buy(world, account, happening, paid)
+            case Returned(name=name, share=share) if name in paid:
+                charge, amount = paid[name]
+                with world.at(int(happening.at.timestamp())):
+                    world.refund(charge, round(amount * share))
+    await asyncio.gather(*waiting)
+    for pipe in pipes:
+        await pipe.close()
+
+
+class _Clock:
+    now = dt.datetime.min
+
+
+def _variants(test: SplitTest) -> Callable[[Seen], list[int]]:
+    """What the script would have told each visitor of the page under test."""
+    variants = [variant.pk for variant in test.variants.all()]
+
+    def shown(seen: Seen) -> list[int]:
+        assert test.started_at
+        if "/products/" not in seen.url or seen.at < test.started_at:
+            return []
+        return [variants[variant_for(bytes(test.secret), identity(seen.ip, seen.user_agent), [1] * len(variants))]]
+
+    return shown
+
+
+async def _send(ingest: Ingest, site: Site, seen: Seen, variants: list[int]) -> None:
+    body = {
+        "site": site.key,
+        "view": str(seen.view),
+        "url": seen.url,
+        "referrer": seen.referrer,
+        "variants": variants,
+    }
+    incoming = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        return incoming.pop()
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/collect",
+        "headers": [(b"content-type", b"text/plain"), (b"user-agent", seen.user_agent.encode())],
+        "client": (seen.ip, 0),
+    }
+    await ingest(scope, receive, send)
+    if answered[0]["status"] != 202:
+        raise BuildingError(f"A page view was refused with {answered[0]['status']}.")
+
+
+def _buy(world: World, account: Account, bought: Bought, paid: dict[str, tuple[str, int]]) -> None:
+    with world.at(int(bought.at.timestamp())):
+        session = world.create_session(
+            account,
+            mode="payment",
+            success_url=f"http://{DOMAIN}/thank-you",
+            metadata={"humblytics_view_id": bought.carried} if bought.carried else {},
+            line_items=[{**bought.product.line_item, "quantity": bought.quantity}],
+        )
+        if bought.outcome == "leave":
+            return
+        done = world.pay(session["id"], outcome=bought.outcome)
+        if bought.outcome == "pay":
+            intent = world.find(Owner(account.id, False), "payment_intent", done["payment_intent"])
+            assert intent
+            paid[bought.name] = (intent["latest_charge"], intent["amount_received"])

@@ -1,0 +1,144 @@
+import argparse
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command
+from django.utils import timezone
+
+from humblytics.demo import building, processes, shop
+from humblytics.demo.goods import DOMAIN
+from revenue.sandbox.http import SandboxServer, serve
+from revenue.sandbox.world import World
+from revenue.secrecy import Secret
+from sites.models import Site
+from sites.script_tag import script_tag
+
+READY = """
+Humblytics is running.
+
+    Dashboard   {web}/{domain}/
+    Log in as   {email}   password   {password}
+    The shop    http://{domain}:{shop_port}/     buy something, then look at the Revenue tab
+    Stripe      {stripe}     a sandbox: its test key is {key}
+    Logs        {logs}
+
+Press Ctrl-C to stop. The next start finds all of it again; delete {var} to begin anew.
+"""
+
+
+class Command(BaseCommand):
+    help = (
+        "Run everything on this machine: dashboard, worker, a sandbox Stripe, and a shop with six weeks of history. "
+        "Needs no PostgreSQL, no Redis and no setting."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--port", type=int, default=8000, help="Port of the dashboard; the shop and Stripe use the two after it."
+        )
+
+    def handle(self, *args: Any, port: int, **options: Any) -> None:
+        web, shop_port, stripe_port = f"http://localhost:{port}", port + 1, port + 2
+        stripe = f"http://127.0.0.1:{stripe_port}"
+        if settings.STRIPE_API_BASE != stripe or settings.BASE_URL != web:
+            # Settings are read once, so the command begins again with the demo's own.
+            os.environ.update(STRIPE_API_BASE=stripe, BASE_URL=web)
+            os.execv(sys.executable, [sys.executable, *sys.argv])
+        stopping = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda signum, frame: _stop(stopping, signum, frame))
+        try:
+            for number in (port, shop_port, stripe_port):
+                processes.require_free(number)
+            self._run(web, port, shop_port, stripe_port, stopping)
+        except (processes.ProcessError, building.BuildingError) as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename or settings.VAR_DIR}: {error.strerror or error}.") from error
+        except KeyboardInterrupt:
+            self._say("Stopped.")
+
+    def _run(self, web: str, port: int, shop_port: int, stripe_port: int, stopping: threading.Event) -> None:
+        folder = settings.VAR_DIR / "demo"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._say("Preparing the database …")
+        call_command("migrate", verbosity=0)
+        world = World.open(folder / "stripe.jsonl")
+        building.open_account(world)
+        with serve(world, port=stripe_port) as stripe:
+            if not building.is_built():
+                building.build(world, timezone.now(), self._progress)
+            self._serve(web, port, shop_port, stripe, stopping)
+        world.close()
+
+    def _serve(self, web: str, port: int, shop_port: int, stripe: SandboxServer, stopping: threading.Event) -> None:
+        self._say("Starting the servers …")
+        site = Site.objects.get(domain=DOMAIN)
+        shop_server = shop.serve(
+            shop.Shop(script_tag(site), stripe.url, Secret(building.SECRET_KEY), f"http://{DOMAIN}:{shop_port}"),
+            shop_port,
+        )
+        logs = settings.VAR_DIR / "log"
+        running: list[processes.Running] = []
+        try:
+            running.append(processes.start("web", _web(port), {}, logs))
+            running.append(processes.start("worker", _worker(), {}, logs))
+            processes.wait_until_answers(f"{web}/healthz", running[0])
+            self.stdout.write(
+                READY.format(
+                    web=web,
+                    domain=DOMAIN,
+                    email=building.EMAIL,
+                    password=building.PASSWORD,
+                    shop_port=shop_port,
+                    stripe=stripe.url,
+                    key=building.SECRET_KEY,
+                    logs=logs,
+                    var=settings.VAR_DIR,
+                )
+            )
+            self.stdout.flush()
+            while not stopping.wait(1):
+                processes.require_alive(running)
+            self._say("Stopping …")
+        finally:
+            processes.stop(running)
+            shop_server.shutdown()
+            shop_server.server_close()
+        self._say("Stopped.")
+
+    def _progress(self, part: float) -> None:
+        self._say(f"Letting six weeks pass in the shop … {part:4.0%}", ending="\r" if sys.stderr.isatty() else "\n")
+
+    def _say(self, text: str, ending: str = "\n") -> None:
+        self.stderr.write(text, ending=ending)
+        self.stderr.flush()
+
+
+def _stop(stopping: threading.Event, signum: int, frame: FrameType | None) -> None:
+    if stopping.is_set() or signum == signal.SIGINT:
+        # While it sets up there is no loop to notice the event: the exception unwinds everything in order.
+        stopping.set()
+        raise KeyboardInterrupt
+    stopping.set()
+
+
+def _web(port: int) -> list[str]:
+    return [
+        *("-m", "uvicorn", "humblytics.asgi:application", "--host", "127.0.0.1", "--port", str(port)),
+        *("--no-proxy-headers", "--no-access-log", "--no-server-header", "--log-level", "warning"),
+        *("--timeout-graceful-shutdown", "5"),
+    ]
+
+
+def _worker() -> list[str]:
+    return [
+        *("-m", "celery", "--app", "humblytics", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("--schedule", str(settings.VAR_DIR / "beat-schedule")),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]

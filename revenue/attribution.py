@@ -1,0 +1,207 @@
+"""Which visit a payment is credited to: one decision from what is known, or one reason why there is none.
+
+The checkout carries the id of the page view it was begun on. From that view the visitor's visits of the same day
+are known, because a visitor is only recognized within a day; a model chooses the one to credit among them.
+"""
+
+import datetime as dt
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tracking.sources import Channel
+
+# Stored with each decision. Raise it when a rule here decides otherwise: older decisions are then made again.
+RULES_VERSION = 1
+WINDOW = dt.timedelta(days=30)
+PATIENCE = dt.timedelta(hours=1)
+VIEW_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Model(StrEnum):
+    """Which of the day's visits is credited."""
+
+    LAST_NON_DIRECT = "last_non_direct"
+    LAST = "last"
+    FIRST = "first"
+
+
+class Evidence(StrEnum):
+    """What carried the view id: the first in this order that carries one is believed."""
+
+    CHARGE = "charge_metadata"
+    SESSION = "session_metadata"
+    REFERENCE = "client_reference_id"
+
+
+class Reason(StrEnum):
+    """Why a payment is credited to no visit."""
+
+    NO_ID = "no_id"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    WAITING = "waiting"
+    OTHER_SITE = "other_site"
+    TOO_OLD = "too_old"
+    NO_SESSION = "no_session"
+
+    @property
+    def sentence(self) -> str:
+        return EXPLAINED[self][0]
+
+    @property
+    def fix(self) -> str:
+        return EXPLAINED[self][1]
+
+
+EXPLAINED: dict[Reason, tuple[str, str]] = {
+    Reason.NO_ID: (
+        "The checkout carried no view id.",
+        "Pass window.Humblytics.viewId to your server and set it as metadata humblytics_view_id of the Checkout Session.",
+    ),
+    Reason.MALFORMED: (
+        "What the checkout carried as a view id is none.",
+        "Pass window.Humblytics.viewId on as it is: 36 characters, not shortened and not put into other text.",
+    ),
+    Reason.UNKNOWN: (
+        "The page view that the checkout names was never recorded.",
+        "See whether the page's script is blocked, and whether its host name is that of a site here.",
+    ),
+    Reason.WAITING: (
+        "The page view that the checkout names has not arrived yet.",
+        "Nothing to do: it is looked for again for an hour after the payment, and with each later sync.",
+    ),
+    Reason.OTHER_SITE: (
+        "The page view belongs to a site that is not connected to this Stripe account.",
+        "Connect that site to the account too, if its payments belong there.",
+    ),
+    Reason.TOO_OLD: (
+        f"The page view is more than {WINDOW.days} days older than the payment.",
+        "Create the Checkout Session when the customer begins to pay, with the view id of that page.",
+    ),
+    Reason.NO_SESSION: (
+        "The payment was made without a Checkout Session and carries no view id.",
+        "Set metadata humblytics_view_id on the PaymentIntent, if the payment came from your web site.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeenView:
+    """The page view that the checkout was begun on."""
+
+    site: int
+    id: uuid.UUID
+    visit_id: uuid.UUID
+    visitor: uuid.UUID
+    at: dt.datetime
+    path: str
+    variants: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenVisit:
+    """A visit of the buyer's day."""
+
+    id: uuid.UUID
+    started_at: dt.datetime
+    landing_page: str
+    channel: str
+    source: str
+    referrer: str
+    utm_source: str
+    utm_medium: str
+    utm_campaign: str
+    utm_term: str
+    utm_content: str
+    country: str
+    region: str
+    city: str
+    browser: str
+    os: str
+    device: str
+    variants: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the payment's objects carried: `view_id` is None when nothing, or nothing legible, was."""
+
+    evidence: Evidence | None
+    text: str
+    view_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """With a `reason`, `view` and `visit` are None; without one, both are there."""
+
+    carried: Carried
+    reason: Reason | None
+    view: SeenView | None = None
+    visit: SeenVisit | None = None
+    variants: tuple[int, ...] = ()
+
+
+def carried(carriers: Iterable[tuple[Evidence, str]]) -> Carried:
+    """Choose the first view id among what was carried, given in the order of trust.
+
+    A client reference that is no view id is the merchant's own, and nothing was carried.
+    """
+    illegible: Carried | None = None
+    for evidence, value in carriers:
+        text = value.strip()
+        if VIEW_ID.fullmatch(text):
+            return Carried(evidence, text, uuid.UUID(text))
+        if text and evidence is not Evidence.REFERENCE and not illegible:
+            illegible = Carried(evidence, value, None)
+    return illegible or Carried(None, "", None)
+
+
+def decide(
+    found: Carried,
+    *,
+    has_session: bool,
+    view: SeenView | None,
+    visits: Sequence[SeenVisit],
+    sites: frozenset[int],
+    paid_at: dt.datetime,
+    now: dt.datetime,
+    model: Model,
+) -> Decision:
+    """Credit one of the `visits` of the view's visitor, or say why none.
+
+    `sites` are those connected to the payment's account.
+    """
+    if found.view_id is None:
+        nothing = Reason.NO_ID if has_session else Reason.NO_SESSION
+        return Decision(found, Reason.MALFORMED if found.text else nothing)
+    credited = _credited(view, visits, model) if view else None
+    if view is None or credited is None:
+        return Decision(found, Reason.WAITING if now - paid_at < PATIENCE else Reason.UNKNOWN)
+    if view.site not in sites:
+        return Decision(found, Reason.OTHER_SITE)
+    if paid_at - view.at > WINDOW:
+        return Decision(found, Reason.TOO_OLD)
+    shown = {variant for visit in _up_to(view, visits) for variant in visit.variants} | set(view.variants)
+    return Decision(found, None, view, credited, tuple(sorted(shown)))
+
+
+def _up_to(view: SeenView, visits: Iterable[SeenVisit]) -> list[SeenVisit]:
+    """The visits that had begun when the purchase's page was seen, the earliest first."""
+    return sorted(
+        (visit for visit in visits if visit.started_at <= view.at), key=lambda visit: visit.started_at
+    )
+
+
+def _credited(view: SeenView, visits: Sequence[SeenVisit], model: Model) -> SeenVisit | None:
+    purchase = next((visit for visit in visits if visit.id == view.visit_id), None)
+    if purchase is None or model is Model.LAST:
+        return purchase
+    candidates = _up_to(view, visits)
+    if model is Model.FIRST:
+        return next(iter(candidates), purchase)
+    sourced = (visit for visit in reversed(candidates) if visit.channel != Channel.DIRECT)
+    return next(sourced, purchase)

@@ -1,0 +1,210 @@
+"""What moved, as a pure function of what Stripe says about one payment.
+
+A line's key names the fact it stands for and its value follows from the latest state of that fact, so deriving
+the lines again, in any order and any number of times, ends in the same ledger. Refunds and disputes are lines of
+their own and never lower the payment's. Amounts are integer minor units of the line's own currency.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+FAILED_REFUND = frozenset({"failed", "canceled"})
+# A pending refund has left the balance already. One that waits for the customer's bank details has not, nor
+# has one in a state that is not known, unless a movement proves it.
+MOVED_REFUND = frozenset({"succeeded", "pending"})
+DISPUTE_CATEGORIES = frozenset({"dispute", "dispute_reversal"})
+
+# Movements that each must be named by a line.
+SALE_TYPES = frozenset(
+    {
+        *("charge", "payment", "payment_failure_refund", "payment_refund", "payment_reversal"),
+        *("refund", "refund_failure"),
+    }
+)
+# Movements that are no sales: payouts, fees of Stripe's, transfers, reserves, loans. A type in neither set is new.
+OTHER_TYPES = frozenset(
+    {
+        *("adjustment", "advance", "advance_funding", "anticipation_repayment"),
+        *("application_fee", "application_fee_refund", "climate_order_purchase", "climate_order_refund"),
+        *("connect_collection_transfer", "contribution", "fee_credit_funding", "inbound_transfer"),
+        *("inbound_transfer_reversal", "issuing_authorization_hold", "issuing_authorization_release"),
+        *("issuing_dispute", "issuing_dispute_provisional_credit"),
+        *("issuing_dispute_provisional_credit_reversal", "issuing_transaction", "obligation_outbound"),
+        *("obligation_reversal_inbound", "payment_network_reserve_hold", "payment_network_reserve_release"),
+        *("payment_unreconciled", "payout", "payout_cancel", "payout_failure"),
+        *("payout_minimum_balance_hold", "payout_minimum_balance_release", "reserve_hold"),
+        *("reserve_release", "reserve_transaction", "reserved_funds", "stripe_balance_payment_debit"),
+        *("stripe_balance_payment_debit_reversal", "stripe_fee", "stripe_fx_fee", "tax_fee", "tax_fund"),
+        *("topup", "topup_reversal", "transfer", "transfer_cancel", "transfer_failure", "transfer_refund"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeFact:
+    stripe_id: str
+    created_at: dt.datetime
+    status: str
+    captured: bool
+    amount: int
+    amount_captured: int
+    currency: str
+    balance_transaction: str
+    failure_balance_transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFact:
+    stripe_id: str
+    created_at: dt.datetime
+    charge: str
+    status: str
+    amount: int
+    currency: str
+    balance_transaction: str
+    failure_balance_transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeFact:
+    """A dispute moves nothing by itself: an inquiry never does. It tells which movements are disputes'."""
+
+    stripe_id: str
+    charge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A balance transaction: an amount that entered or left Stripe's balance, in the settlement currency."""
+
+    stripe_id: str
+    created_at: dt.datetime
+    type: str
+    reporting_category: str
+    source: str
+    charge: str
+    amount: int
+    fee: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`kind` is one of the ledger's kinds; `amount` is negative when money leaves the merchant."""
+
+    key: str
+    kind: str
+    amount: int
+    currency: str
+    occurred_at: dt.datetime
+    charge: str
+    balance_transaction: str
+
+
+def lines(
+    charge_id: str,
+    charge: ChargeFact | None,
+    refunds: Sequence[RefundFact],
+    disputes: Sequence[DisputeFact],
+    movements: Sequence[Movement],
+) -> list[Line]:
+    """Give the lines of one payment, whether its charge is known yet or not.
+
+    With an empty `charge_id`: of one refund that belongs to no payment.
+    """
+    by_id = {movement.stripe_id: movement for movement in movements}
+    disputed = {dispute.stripe_id for dispute in disputes}
+    found: list[Line] = []
+    if charge:
+        found.extend(_payment(charge, by_id))
+    for refund in refunds:
+        found.extend(_refund(refund, by_id))
+    for movement in movements:
+        if movement.reporting_category in DISPUTE_CATEGORIES or movement.source in disputed:
+            found.append(
+                _moved(f"dispute:{movement.stripe_id}", "dispute", movement.amount, movement, charge_id)
+            )
+        if movement.fee:
+            found.append(_moved(f"fee:{movement.stripe_id}", "fee", -movement.fee, movement, charge_id))
+    return found
+
+
+def _payment(charge: ChargeFact, movements: dict[str, Movement]) -> Iterator[Line]:
+    failure = movements.get(charge.failure_balance_transaction)
+    if charge.failure_balance_transaction:
+        # Until the failure itself is known, the payment counts for nothing, as it will in the end.
+        if not failure:
+            return
+        gross = charge.amount_captured or charge.amount
+    elif charge.status == "succeeded" and charge.captured:
+        gross = charge.amount_captured
+    else:
+        return
+    yield _fact(
+        f"charge:{charge.stripe_id}:gross",
+        "charge",
+        gross,
+        charge,
+        charge.stripe_id,
+        charge.balance_transaction,
+        movements,
+    )
+    if failure:
+        yield Line(
+            f"charge:{charge.stripe_id}:failure",
+            "payment_failure",
+            -gross,
+            charge.currency,
+            failure.created_at,
+            charge.stripe_id,
+            failure.stripe_id,
+        )
+
+
+def _refund(refund: RefundFact, movements: dict[str, Movement]) -> Iterator[Line]:
+    failure = movements.get(refund.failure_balance_transaction)
+    if refund.status in FAILED_REFUND:
+        # Given back and returned, each on its day; without the return known, neither has happened.
+        if not failure:
+            return
+    elif refund.status not in MOVED_REFUND and not refund.balance_transaction:
+        return
+    yield _fact(
+        f"refund:{refund.stripe_id}",
+        "refund",
+        -refund.amount,
+        refund,
+        refund.charge,
+        refund.balance_transaction,
+        movements,
+    )
+    if failure:
+        yield Line(
+            f"refund:{refund.stripe_id}:failure",
+            "refund_failure",
+            refund.amount,
+            refund.currency,
+            failure.created_at,
+            refund.charge,
+            failure.stripe_id,
+        )
+
+
+def _fact(
+    key: str,
+    kind: str,
+    amount: int,
+    fact: ChargeFact | RefundFact,
+    charge: str,
+    movement_id: str,
+    movements: dict[str, Movement],
+) -> Line:
+    """A line in the fact's own currency, on the day its movement was booked, if that is known already."""
+    movement = movements.get(movement_id)
+    occurred_at = movement.created_at if movement else fact.created_at
+    return Line(key, kind, amount, fact.currency, occurred_at, charge, movement_id)
+
+
+def _moved(key: str, kind: str, amount: int, movement: Movement, charge: str) -> Line:
+    return Line(key, kind, amount, movement.currency, movement.created_at, charge, movement.stripe_id)

@@ -1,0 +1,106 @@
+"""The page where the buyer pays. It runs no script and takes no real money."""
+
+import re
+from html import escape
+from urllib.parse import parse_qs, quote
+
+from revenue.sandbox.currencies import display
+from revenue.sandbox.errors import StripeError
+from revenue.sandbox.messages import Request, Response
+from revenue.sandbox.objects import StripeObject
+from revenue.sandbox.world import World
+
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    # No form-action: browsers apply it to the redirect after the form as well, and that leads to the shop.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+}
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sandbox Stripe</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
+main {{ max-width: 26rem; margin: 3rem auto; padding: 0 1rem; }}
+.notice {{ border: 1px solid; border-radius: .5rem; padding: .5rem .75rem; }}
+table {{ width: 100%; border-collapse: collapse; margin: 1.5rem 0; }}
+td, th {{ padding: .5rem 0; border-bottom: 1px solid #8886; text-align: left; font-weight: normal; }}
+td {{ text-align: right; font-variant-numeric: tabular-nums; }}
+tfoot * {{ font-weight: 600; border: 0; }}
+label, input {{ display: block; width: 100%; box-sizing: border-box; font: inherit; }}
+input {{ padding: .5rem; margin: .25rem 0 1rem; }}
+button {{ font: inherit; padding: .5rem 1rem; margin-right: .5rem; cursor: pointer; }}
+</style>
+<main>
+<p class="notice">Sandbox Stripe — no real money</p>
+{message}
+<table>
+<tbody>{items}</tbody>
+<tfoot><tr><th scope="row">Total</th><td>{total}</td></tr></tfoot>
+</table>
+{form}
+</main>
+</html>
+"""
+
+_FORM = """<form method="post">
+<label for="email">E-mail</label>
+<input id="email" name="email" type="email" required autocomplete="email" value="{email}">
+<button name="outcome" value="pay">Pay</button>
+<button name="outcome" value="decline">Decline card</button>
+</form>"""
+
+
+def answer(world: World, request: Request) -> Response:
+    """Show the page of a session (GET), or pay and go on to the shop (POST)."""
+    session_id = request.path.removeprefix("/pay/")
+    try:
+        session = world.session(session_id)
+        if request.method == "GET":
+            return _page(session)
+        if request.method != "POST":
+            return Response(405, b"", {"Allow": "GET, POST"})
+        fields = parse_qs(request.body.decode(errors="replace"))
+        outcome = fields.get("outcome", [""])[0]
+        email = fields.get("email", [""])[0]
+        if outcome not in ("pay", "decline") or not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+            return _page(session, "Please give an e-mail address and choose a button.", 400)
+        # A second click on the button that completed the session only goes on to the shop.
+        if session["status"] == "open":
+            session = world.pay(session_id, outcome, email)
+    except StripeError as error:
+        return Response(error.status, escape(str(error)).encode(), _HEADERS)
+    if session["status"] == "complete":
+        target = session["success_url"].replace("{CHECKOUT_SESSION_ID}", session_id)
+        return Response(303, b"", {"Location": quote(target, safe="%/:=&?~#+!$,;'@()*[]{}|")})
+    message = "Your card was declined." if session["status"] == "open" else ""
+    return _page(world.session(session_id), message)
+
+
+def _page(session: StripeObject, message: str = "", status: int = 200) -> Response:
+    form = ""
+    if session["status"] == "open":
+        details = session["customer_details"] or {"email": "buyer@example.com"}
+        form = _FORM.format(email=escape(details["email"]))
+    elif session["status"] == "complete":
+        message = "This checkout is paid."
+    else:
+        message = "This checkout has expired."
+    items = "".join(
+        f'<tr><th scope="row">{item["quantity"]} × {escape(item["description"])}</th>'
+        f"<td>{display(item['amount_total'], item['currency'])}</td></tr>"
+        for item in session["line_items"]["data"]
+    )
+    page = _PAGE.format(
+        message=message and f'<p role="alert">{escape(message)}</p>',
+        items=items,
+        total=display(session["amount_total"], session["currency"]),
+        form=form,
+    )
+    return Response(status, page.encode(), _HEADERS)

@@ -1,0 +1,373 @@
+"""What was earned: each panel of the revenue pages is one function here, and one query.
+
+A site's ledger is every line of the Stripe accounts connected to it, except the payments credited to another
+site. Payments credited to nobody stand on each site of their account. Every movement counts on the day it
+happens, as in Stripe's own reports: a refund lowers the day of the refund, not the day of its payment.
+
+Amounts are integer minor units of their own currency, and no sum mixes currencies. `refunded`, `disputed`,
+`failed` (payments that failed after they had succeeded) and `fees` are positive when money leaves; `net` is
+gross - refunded - disputed - failed. Fees stand apart, in the currency the account settles in.
+"""
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from revenue.attribution import Model, Reason
+from revenue.models import Connection
+from sites.models import Site
+from sites.periods import Period
+
+MODELS = {
+    "last_non_direct": "Last source but direct",
+    "last": "Last visit",
+    "first": "First visit of the day",
+}
+DEFAULT_MODEL = "last_non_direct"
+
+
+class Dimension(NamedTuple):
+    """Where a breakdown finds its value: on the credited decision, and on what visitors did."""
+
+    credited: str
+    table: str
+    seen: str
+    moment: str
+
+
+# The only names that are ever written into a query.
+DIMENSIONS = {
+    **{
+        name: Dimension(name, "tracking_visit", name, "started_at")
+        for name in (
+            *("channel", "source", "referrer"),
+            *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
+            *("country", "region", "browser", "os", "device"),
+        )
+    },
+    "landing_page": Dimension("landing_page", "tracking_visit", "entry_path", "started_at"),
+    "page": Dimension("page", "tracking_view", "path", "at"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unattributed:
+    """Payments that are credited to no visit, for one reason; empty for refunds that belong to no payment."""
+
+    reason: str
+    orders: int
+    net: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    currency: str
+    gross: int
+    refunded: int
+    disputed: int
+    failed: int
+    fees: int
+    orders: int
+    attributed: int
+    unattributed: int
+    elsewhere: int
+    reasons: tuple[Unattributed, ...]
+
+    @property
+    def net(self) -> int:
+        return self.gross - self.refunded - self.disputed - self.failed
+
+    @property
+    def account_net(self) -> int:
+        """What the connected accounts earned, with the payments credited to their other sites."""
+        return self.net + self.elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one value of a breakdown earned, and its day-visitors."""
+
+    value: str
+    currency: str
+    gross: int
+    refunded: int
+    disputed: int
+    net: int
+    orders: int
+    visitors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """`rows`, the best first; `others` for all values beyond the limit; and what is credited to no visit."""
+
+    rows: tuple[Row, ...]
+    others: Row | None
+    unattributed: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One charge, with what became of it until now.
+
+    `evidence` says how its visit is known, `reason` why it is not.
+    """
+
+    occurred_at: dt.datetime
+    account: str
+    charge: str
+    session: str
+    currency: str
+    gross: int
+    refunded: int
+    disputed: int
+    net: int
+    channel: str
+    source: str
+    view_id: str
+    evidence: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """A page of payments, newest first."""
+
+    rows: tuple[Payment, ...]
+    page: int
+    has_next: bool
+
+
+SUMS = """
+    coalesce(sum(amount) FILTER (WHERE kind = 'charge'), 0)::bigint AS gross,
+    coalesce(-sum(amount) FILTER (WHERE kind IN ('refund', 'refund_failure')), 0)::bigint AS refunded,
+    coalesce(-sum(amount) FILTER (WHERE kind = 'dispute'), 0)::bigint AS disputed,
+    coalesce(sum(amount) FILTER (WHERE kind <> 'fee'), 0)::bigint AS net,
+    count(*) FILTER (WHERE kind = 'charge') AS orders
+"""
+
+
+def _lines(value: str = "NULL") -> str:
+    """Name `lines`: the ledger of the accounts in the period, each line with whom it is credited to.
+
+    `credit` is "site", "elsewhere" or "nobody". A charge that no decision was made about yet is awaited.
+    """
+    return f"""
+        lines AS (
+            SELECT line.kind, line.amount, line.currency, line.occurred_at, line.account_id, line.charge,
+                   CASE WHEN decision.reason IS NULL OR decision.reason <> '' THEN 'nobody'
+                        WHEN decision.site_id = %(site)s THEN 'site'
+                        ELSE 'elsewhere' END AS credit,
+                   CASE WHEN line.charge = '' THEN '' ELSE coalesce(decision.reason, %(waiting)s) END AS reason,
+                   {value} AS value
+            FROM revenue_ledgerline line
+            LEFT JOIN revenue_attribution decision
+              ON decision.account_id = line.account_id AND decision.charge = line.charge
+             AND decision.model = %(model)s
+            WHERE line.account_id IN (SELECT account_id FROM revenue_connection WHERE site_id = %(site)s)
+              AND line.occurred_at >= %(start)s AND line.occurred_at < %(end)s
+        )
+    """
+
+
+def _asked(site: Site, period: Period, model: Model) -> dict[str, Any]:
+    return {
+        "site": site.pk,
+        "start": period.start_at,
+        "end": period.end_at,
+        "model": model,
+        "waiting": Reason.WAITING,
+    }
+
+
+def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def connections(site: Site) -> list[Connection]:
+    """The Stripe accounts that the site is connected to, the first connected first."""
+    return list(Connection.objects.filter(site=site).select_related("account").order_by("connected_at", "pk"))
+
+
+def totals(site: Site, period: Period, model: Model) -> list[Totals]:
+    """Sum up the period, a row per currency, the one with most orders first."""
+    found = _rows(
+        f"""
+        WITH {_lines()}
+        SELECT currency, credit, reason, {SUMS},
+               coalesce(-sum(amount) FILTER (WHERE kind = 'payment_failure'), 0)::bigint AS failed,
+               coalesce(-sum(amount) FILTER (WHERE kind = 'fee'), 0)::bigint AS fees
+        FROM lines GROUP BY currency, credit, reason ORDER BY currency, credit, orders DESC, reason
+        """,
+        _asked(site, period, model),
+    )
+    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: dict[str, list[Unattributed]] = defaultdict(list)
+    for currency, credit, reason, gross, refunded, disputed, net, orders, failed, fees in found:
+        of_currency = sums[currency]
+        of_currency[credit] += net
+        if credit == "elsewhere":
+            continue
+        if credit == "nobody" and (orders or net):
+            reasons[currency].append(Unattributed(reason, orders, net))
+        of_currency.update(
+            gross=gross, refunded=refunded, disputed=disputed, failed=failed, fees=fees, orders=orders
+        )
+    answer = [
+        Totals(
+            currency=currency,
+            gross=of["gross"],
+            refunded=of["refunded"],
+            disputed=of["disputed"],
+            failed=of["failed"],
+            fees=of["fees"],
+            orders=of["orders"],
+            attributed=of["site"],
+            unattributed=of["nobody"],
+            elsewhere=of["elsewhere"],
+            reasons=tuple(reasons[currency]),
+        )
+        for currency, of in sums.items()
+    ]
+    return sorted(answer, key=lambda row: (-row.orders, row.currency))
+
+
+def breakdown(
+    site: Site, period: Period, by: str, model: Model, currency: str, limit: int | None = None
+) -> Breakdown:
+    """Split the period by one of DIMENSIONS: what each value earned, best first, with its visitors.
+
+    The rows, the others and the unattributed together are the net of `totals`.
+    """
+    dimension = DIMENSIONS[by]
+    found = _rows(
+        f"""
+        WITH {_lines(f"decision.{dimension.credited}")},
+        money AS (
+            SELECT credit = 'nobody' AS is_nobody, CASE credit WHEN 'site' THEN value ELSE '' END AS value,
+                   {SUMS}
+            FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' AND kind <> 'fee' GROUP BY 1, 2
+        ),
+        audience AS (
+            SELECT false AS is_nobody, {dimension.seen} AS value, count(DISTINCT visitor) AS visitors
+            FROM {dimension.table}
+            WHERE site_id = %(site)s AND {dimension.moment} >= %(start)s AND {dimension.moment} < %(end)s
+            GROUP BY 2
+        ),
+        ranked AS (
+            SELECT is_nobody, value, gross, refunded, disputed, net, orders, visitors,
+                   row_number() OVER (
+                       PARTITION BY is_nobody
+                       ORDER BY coalesce(net, 0) DESC, coalesce(visitors, 0) DESC, value
+                   ) AS place
+            FROM money FULL JOIN audience USING (is_nobody, value)
+        )
+        -- LEAST passes over a NULL limit, which then cuts nothing off.
+        SELECT is_nobody, place > %(limit)s IS TRUE AS is_rest, min(value),
+               coalesce(sum(gross), 0)::bigint, coalesce(sum(refunded), 0)::bigint,
+               coalesce(sum(disputed), 0)::bigint, coalesce(sum(net), 0)::bigint,
+               coalesce(sum(orders), 0)::bigint, coalesce(sum(visitors), 0)::bigint
+        FROM ranked GROUP BY is_nobody, is_rest, LEAST(place, %(limit)s + 1) ORDER BY min(place)
+        """,
+        {**_asked(site, period, model), "currency": currency, "limit": limit},
+    )
+    rows, others, unattributed = [], None, None
+    for is_nobody, is_rest, value, *figures in found:
+        if is_nobody:
+            unattributed = Row("", currency, *figures)
+        elif is_rest:
+            others = Row("", currency, *figures)
+        else:
+            rows.append(Row(value, currency, *figures))
+    return Breakdown(tuple(rows), others, unattributed)
+
+
+def by_day(site: Site, period: Period, model: Model, currency: str) -> list[Row]:
+    """Give a row for each day of the period, in order; its value is the day as an ISO date."""
+    found = _rows(
+        f"""
+        WITH {_lines()},
+        money AS (
+            SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day, {SUMS}
+            FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' GROUP BY 1
+        ),
+        audience AS (
+            SELECT (started_at AT TIME ZONE %(zone)s)::date AS day, count(DISTINCT visitor) AS visitors
+            FROM tracking_visit
+            WHERE site_id = %(site)s AND started_at >= %(start)s AND started_at < %(end)s GROUP BY 1
+        )
+        SELECT moment::date::text, coalesce(gross, 0), coalesce(refunded, 0), coalesce(disputed, 0),
+               coalesce(net, 0), coalesce(orders, 0), coalesce(visitors, 0)
+        FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') moment
+        LEFT JOIN money ON money.day = moment::date
+        LEFT JOIN audience ON audience.day = moment::date
+        ORDER BY moment
+        """,
+        {
+            **_asked(site, period, model),
+            "currency": currency,
+            "zone": period.zone.key,
+            "first": period.first_on,
+            "last": period.last_on,
+        },
+    )
+    return [Row(day, currency, *figures) for day, *figures in found]
+
+
+def payments(
+    site: Site, period: Period, model: Model, page: int = 1, search: str = "", per_page: int | None = 50
+) -> Payments:
+    """List the charges of the period with their decisions; `search` is the id of one, or its session or view.
+
+    `per_page=None` gives all of them as one page.
+    """
+    found = _rows(
+        f"""
+        WITH {_lines("decision")},
+        charges AS (
+            SELECT lines.occurred_at, lines.account_id, lines.charge, lines.currency, lines.amount,
+                   lines.reason, value AS decision, charge.payment_intent
+            FROM lines
+            LEFT JOIN revenue_charge charge
+              ON charge.account_id = lines.account_id AND charge.stripe_id = lines.charge
+            WHERE kind = 'charge' AND credit <> 'elsewhere'
+              AND (%(search)s = '' OR %(search)s IN (
+                      lines.charge, charge.payment_intent, (value).view_id::text, (value).carried_id
+                  ) OR EXISTS (
+                      SELECT FROM revenue_checkoutsession session
+                      WHERE session.account_id = lines.account_id AND session.stripe_id = %(search)s
+                        AND session.payment_intent = charge.payment_intent
+                  ))
+            ORDER BY lines.occurred_at DESC, lines.charge
+            LIMIT %(per_page)s + 1 OFFSET (%(page)s - 1) * coalesce(%(per_page)s, 0)
+        )
+        SELECT occurred_at, account.acct_id, charges.charge, coalesce(session.stripe_id, ''),
+               charges.currency, amount, moved.refunded, moved.disputed, moved.net,
+               coalesce((decision).channel, ''), coalesce((decision).source, ''),
+               coalesce((decision).view_id::text, (decision).carried_id, ''),
+               coalesce((decision).evidence, ''), reason
+        FROM charges
+        JOIN revenue_stripeaccount account ON account.id = charges.account_id
+        CROSS JOIN LATERAL (
+            SELECT {SUMS} FROM revenue_ledgerline line
+            WHERE line.account_id = charges.account_id AND line.charge = charges.charge
+              AND line.currency = charges.currency
+        ) moved
+        LEFT JOIN LATERAL (
+            SELECT stripe_id FROM revenue_checkoutsession session
+            WHERE session.account_id = charges.account_id AND session.payment_intent = charges.payment_intent
+              AND charges.payment_intent <> ''
+            ORDER BY created_at, stripe_id LIMIT 1
+        ) session ON true
+        ORDER BY occurred_at DESC, charges.charge
+        """,
+        {**_asked(site, period, model), "search": search, "page": page, "per_page": per_page},
+    )
+    rows = tuple(Payment(*row) for row in found)
+    return Payments(rows[:per_page], page, per_page is not None and len(rows) > per_page)

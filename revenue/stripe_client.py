@@ -1,0 +1,275 @@
+"""The one door to Stripe: reads with a secret key, answered as plain data, refused by name.
+
+Stripe's library signs and sends; what could lose data or leak is kept from it: redirects are refused, proxies and
+netrc files are ignored, its logging and telemetry are off, and its errors, which can hold the key or a customer's
+data, never leave this module.
+"""
+
+import datetime as dt
+import json
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+import stripe
+from django.conf import settings
+
+from revenue.secrecy import Secret
+
+STRIPE_VERSION = "2026-06-24.dahlia"
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+MOST_TRIES = 6
+LONGEST_WAIT = 60
+
+KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9]{8,240}")
+# What Stripe calls an error or a parameter. Anything else in their place is not repeated.
+NAME = re.compile(r"[a-z][a-z0-9_.\[\]]{0,60}")
+REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,60}")
+PERMISSION = re.compile(r"\brak_[a-z_]{1,60}")
+
+# How the rows of Stripe's form for restricted keys are called.
+PERMISSIONS = {
+    "/v1/account": "Account",
+    "/v1/balance_transactions": "Balance transactions",
+    "/v1/charges": "Charges and Refunds",
+    "/v1/checkout/sessions": "Checkout Sessions",
+    "/v1/disputes": "Disputes",
+    "/v1/events": "Events",
+    "/v1/refunds": "Charges and Refunds",
+}
+
+stripe.enable_telemetry = False
+# At its debug level the library logs whole answers, with names and e-mail addresses in them.
+logging.getLogger("stripe").setLevel(logging.WARNING)
+
+
+class KeyShapeError(ValueError):
+    """A text is no secret key of Stripe's; says why without repeating it."""
+
+
+class ReadError(Exception):
+    """Stripe was not read. `sentence` is for people; nothing of Stripe's own message is in it."""
+
+    sentence = "Stripe could not be read."
+
+    def __init__(
+        self, sentence: str = "", *, status: int = 0, code: str = "", param: str = "", request_id: str = ""
+    ) -> None:
+        self.sentence = sentence or self.sentence
+        self.status, self.code, self.param, self.request_id = status, code, param, request_id
+        super().__init__(self.sentence)
+
+    def __str__(self) -> str:
+        known = {"HTTP": self.status, "code": self.code, "parameter": self.param, "request": self.request_id}
+        details = ", ".join(f"{name} {value}" for name, value in known.items() if value)
+        return f"{self.sentence} ({details})" if details else self.sentence
+
+
+class KeyRefusedError(ReadError):
+    sentence = "Stripe does not accept the key: it is wrong, has expired, or was deleted."
+
+
+class PermissionMissingError(ReadError):
+    """`permission` is the plain name of what the key may not read."""
+
+    def __init__(self, permission: str, **details: Any) -> None:
+        self.permission = permission
+        super().__init__(f"The key is not allowed to read this. Grant it {permission}: Read.", **details)
+
+
+class NotFoundError(ReadError):
+    sentence = "Stripe knows no such object, or does not show it yet."
+
+
+class CursorGoneError(ReadError):
+    sentence = "Stripe no longer knows the object that the next page was to start after."
+
+
+class RequestRefusedError(ReadError):
+    sentence = "Stripe refuses the request."
+
+
+class StripeUnreachableError(ReadError):
+    sentence = "Stripe cannot be reached, or answers with errors only."
+
+
+class ThrottledError(StripeUnreachableError):
+    sentence = "Stripe does not allow more reads at the moment."
+
+
+class MalformedAnswerError(ReadError):
+    sentence = "What answered is not Stripe, or its answer is damaged."
+
+
+class WrongModeError(ReadError):
+    sentence = "Stripe answered with live objects to a test key, or the other way round."
+
+
+def read_key(text: str) -> Secret:
+    """Read a key as it was pasted, spaces and newlines around it dropped. Raise KeyShapeError."""
+    key = text.strip(" \r\n")
+    if not key:
+        raise KeyShapeError("Enter a Stripe key.")
+    if not key.isascii() or not key.isprintable():
+        raise KeyShapeError(
+            "The key contains invisible or foreign characters. Copy it again from Stripe's own page."
+        )
+    if " " in key:
+        raise KeyShapeError("The key contains a space. Copy the key alone, without its name.")
+    if key.startswith("pk_"):
+        raise KeyShapeError(
+            "That is a publishable key (pk_). Use a restricted key (rk_) or the secret key (sk_)."
+        )
+    if key.startswith("whsec_"):
+        raise KeyShapeError(
+            "That is a webhook's signing secret (whsec_). Use a restricted key (rk_): no webhook is needed."
+        )
+    if key.startswith("sk_org_"):
+        raise KeyShapeError("That is an organization's key (sk_org_). Use a key of the one account to read.")
+    if not KEY.fullmatch(key):
+        raise KeyShapeError(
+            "That is not a Stripe key. It starts with rk_live_, sk_live_, rk_test_ or sk_test_."
+        )
+    return Secret(key)
+
+
+def is_live(key: Secret) -> bool:
+    return key.reveal().split("_")[1] == "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Stripe said, and when by its own clock."""
+
+    data: dict[str, Any]
+    date: dt.datetime
+    request_id: str
+
+
+class DirectSession(requests.Session):
+    """HTTP without proxies, netrc files and redirects: each could send the key, or the question, elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+class StripeReader:
+    """Reads one account with its key, for one task: neither shared between threads nor kept."""
+
+    def __init__(self, key: Secret, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.reads = 0
+        self._sleep = sleep
+        self._session = DirectSession()
+        self._client = stripe.StripeClient(
+            key.reveal(),
+            stripe_version=STRIPE_VERSION,
+            base_addresses={"api": settings.STRIPE_API_BASE},
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS), session=self._session),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """Give Stripe's answer to `GET path`; what may pass is tried again. Raise ReadError."""
+        answer, wait = self._try(path, params or {})
+        for tried in range(1, MOST_TRIES):
+            if wait is None:
+                break
+            # Half of the pause is random, so that readers who were refused together do not return together.
+            pause = max(wait, 2.0 ** (tried - 1) * (0.5 + random.random() / 2))
+            self._sleep(min(pause, LONGEST_WAIT))
+            answer, wait = self._try(path, params or {})
+        if isinstance(answer, ReadError):
+            raise answer
+        return answer
+
+    def _try(self, path: str, params: Mapping[str, Any]) -> tuple[Answer | ReadError, float | None]:
+        """Ask once. With an error, tell how many seconds to wait at least before the next try; None: none helps.
+
+        The error is handed back, not raised, so that the library's own, with the key or a body in it, is not
+        attached to it as its context.
+        """
+        self.reads += 1
+        try:
+            response = self._client.raw_request("get", path, **params)
+        except stripe.StripeError as error:
+            return _named(error, path)
+        try:
+            data = json.loads(response.body, parse_float=Decimal, parse_constant=_no_constant)
+            date = parsedate_to_datetime(response.headers["Date"])
+        except (KeyError, ValueError, RecursionError):
+            data, date = None, None
+        request_id = _known(REQUEST_ID, response.headers.get("Request-Id"))
+        if not isinstance(data, dict) or date is None or date.tzinfo is None:
+            return MalformedAnswerError(status=response.code, request_id=request_id), 0
+        return Answer(data, date, request_id), None
+
+
+def _named(error: stripe.StripeError, path: str) -> tuple[ReadError, float | None]:
+    status = error.http_status or 0
+    body: Any = error.json_body
+    said = body.get("error") if isinstance(body, dict) else None
+    said = said if isinstance(said, dict) else {}
+    details: dict[str, Any] = {
+        "status": status,
+        "code": _known(NAME, said.get("code")),
+        "param": _known(NAME, said.get("param")),
+        "request_id": _known(REQUEST_ID, (error.headers or {}).get("Request-Id")),
+    }
+    if status == 0:
+        return StripeUnreachableError(**details), 0
+    if status == 429:
+        return ThrottledError(**details), _seconds((error.headers or {}).get("Retry-After"))
+    if status == 409 or status >= 500:
+        return StripeUnreachableError(**details), 0
+    if status == 401:
+        return KeyRefusedError(**details), None
+    if status == 403:
+        return PermissionMissingError(_permission(path, said.get("message")), **details), None
+    if status in (400, 404) and details["param"] == "starting_after":
+        return CursorGoneError(**details), None
+    if status == 404 and said:
+        return NotFoundError(**details), None
+    if status == 400 and said:
+        return RequestRefusedError(**details), None
+    # A redirect leads elsewhere each time; a 200 that is no JSON may have been cut short on its way.
+    return MalformedAnswerError(**details), 0 if status < 300 else None
+
+
+def _permission(path: str, message: object) -> str:
+    """Name what is to be granted, with Stripe's own identifier if its message has one."""
+    resource = next((name for start, name in PERMISSIONS.items() if path.startswith(start)), path)
+    identifier = PERMISSION.search(message) if isinstance(message, str) else None
+    return f"{resource} ({identifier[0]})" if identifier else resource
+
+
+def _known(shape: re.Pattern[str], value: object) -> str:
+    return value if isinstance(value, str) and shape.fullmatch(value) else ""
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value) else 0.0
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

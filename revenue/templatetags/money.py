@@ -1,0 +1,118 @@
+"""Money in pages: amounts as text, breakdowns and charts of money laid out for the components that draw them."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from babel import Locale
+from django import template
+
+from revenue.money import format_money, format_short
+from revenue.stats import Breakdown, Row
+
+register = template.Library()
+register.filter("money", format_money)
+
+TERRITORIES = Locale("en").territories
+# A bar for each day, and beyond a year of them a bar for each month.
+MOST_BARS = 366
+X_LABELS = 8
+GRID_LINES = 4
+GAP = 0.2
+
+
+@register.inclusion_tag("components/_breakdown.html")
+def money_breakdown(
+    found: Breakdown, id: str, title: str, heading: str, nameless: str, empty: str
+) -> dict[str, Any]:
+    """Lay out a breakdown whose values are readable texts or country codes; `nameless` stands for none."""
+    rows = [(TERRITORIES.get(row.value, row.value) or nameless, row) for row in found.rows]
+    if found.others:
+        rows.append(("Everything else", found.others))
+    if found.unattributed:
+        rows.append(("Not attributed", found.unattributed))
+    most = max((row.net for _, row in rows), default=0)
+    return {
+        "id": id,
+        "title": title,
+        "columns": [heading, "Revenue", "Payments", "Visitors"],
+        "rows": [
+            {
+                "label": label,
+                "cells": [format_money(row.net, row.currency), f"{row.orders:,}", f"{row.visitors:,}"],
+                "share": round(100 * max(row.net, 0) / most, 2) if most > 0 else 0,
+            }
+            for label, row in rows
+        ],
+        "empty": empty,
+    }
+
+
+@register.inclusion_tag("components/_timeseries.html")
+def money_timeseries(days: Sequence[Row], id: str, title: str, empty: str) -> dict[str, Any]:
+    """Lay out the net of each day as a bar, downwards from the zero line where refunds exceed payments.
+
+    All lengths are percentages of the plot, from its upper left corner.
+    """
+    bars = _bars(days)
+    if not any(row.orders or row.net for row in days):
+        bars = []
+    nets = [net for _, _, net in bars]
+    step = _grid_step(max(0, *nets, 0), min(0, *nets, 0))
+    top = -(-max(0, *nets, 1) // step) * step
+    bottom = min(0, *nets, 0) // step * step
+    height = top - bottom
+    slot = 100 / max(len(bars), 1)
+    every = -(-len(bars) // X_LABELS) or 1
+    currency = days[0].currency
+    return {
+        "id": id,
+        "title": title,
+        "points": [
+            {
+                "label": label,
+                "value": format_money(net, currency),
+                "x": round(slot * (n + GAP / 2), 3),
+                "width": round(slot * (1 - GAP), 3),
+                "y": round(100 * (top - max(net, 0)) / height, 3),
+                "height": round(100 * abs(net) / height, 3),
+            }
+            for n, (label, _, net) in enumerate(bars)
+        ],
+        "y_labels": [
+            {"y": round(100 * (top - tick) / height, 3), "text": format_short(tick, currency)}
+            for tick in range(bottom, top + 1, step)
+        ],
+        "x_labels": [
+            {"x": round(slot * (n + 0.5), 3), "text": short}
+            for n, (_, short, _) in enumerate(bars)
+            if n % every == 0
+        ],
+        "summary": f"Net revenue by {'day' if len(days) <= MOST_BARS else 'month'}, "
+        f"{format_money(sum(nets), currency)} in total.",
+        "point_heading": "Day" if len(days) <= MOST_BARS else "Month",
+        "value_heading": "Net revenue",
+        "empty": empty,
+    }
+
+
+def _bars(days: Sequence[Row]) -> list[tuple[str, str, int]]:
+    """Give each bar's label, its short one for the axis, and its net."""
+    dated = [(dt.date.fromisoformat(row.value), row.net) for row in days]
+    if len(days) <= MOST_BARS:
+        return [(f"{day:%a %-d %b %Y}", f"{day:%-d %b}", net) for day, net in dated]
+    months: Counter[dt.date] = Counter()
+    for day, net in dated:
+        months[day.replace(day=1)] += net
+    return [(f"{month:%B %Y}", f"{month:%b %Y}", net) for month, net in months.items()]
+
+
+def _grid_step(highest: int, lowest: int) -> int:
+    """Give the smallest of 1, 2, 5, 10, 20, 50, … minor units that takes few lines to cover the range."""
+    magnitude = 1
+    while True:
+        for digit in (1, 2, 5):
+            if digit * magnitude * GRID_LINES >= highest - lowest:
+                return digit * magnitude
+        magnitude *= 10

@@ -1,0 +1,56 @@
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from sites.access import get_site_or_404, signed_in
+from sites.models import Role, Site
+from splittests.forms import SplitTestForm
+from splittests.models import SplitTest, StartError
+from splittests.results import overview, results_of
+
+
+def index(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    return render(request, "splittests/index.html", _context(request, site) | {"tests": overview(site)})
+
+
+def new(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.EDITOR)
+    form = SplitTestForm(site, request.POST or None)
+    if form.is_valid():
+        test = form.save()
+        return redirect("splittests:results", domain, test.pk)
+    return render(request, "splittests/new.html", {"site": site, "section": "split-tests", "form": form})
+
+
+def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
+    context = {"test": test, "results": results_of(test), "as_of": timezone.now().astimezone(site.zone)}
+    return render(request, "splittests/results.html", _context(request, site) | context)
+
+
+@require_POST
+def start(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.EDITOR)
+    test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
+    try:
+        test.start(timezone.now())
+    except StartError as error:
+        messages.error(request, str(error))
+    return redirect("splittests:results", domain, test_id)
+
+
+@require_POST
+def stop(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.EDITOR)
+    test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
+    test.stop(timezone.now())
+    return redirect("splittests:results", domain, test_id)
+
+
+def _context(request: HttpRequest, site: Site) -> dict[str, object]:
+    editors = site.memberships.filter(user=signed_in(request), role__gte=Role.EDITOR)
+    return {"site": site, "section": "split-tests", "can_edit": editors.exists()}
