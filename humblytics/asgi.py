@@ -6,17 +6,10 @@ uvicorn's own reading of X-Forwarded-For stays off, TRUSTED_PROXIES decides; its
 visitors' addresses.
 """
 
-import os
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "humblytics.settings")
-
 from a2wsgi import WSGIMiddleware
-from django.core.wsgi import get_wsgi_application
-
-django_application = get_wsgi_application()
-
 from django.conf import settings
 
+from humblytics.wsgi import application as django_application
 from tracking.connections import Pipe
 from tracking.ingest import Ingest, Message, Receive, Send
 
@@ -25,9 +18,9 @@ WEB_THREADS = 8
 
 class Application:
     def __init__(self) -> None:
-        self._pipes = [Pipe(), Pipe()]
-        self._ingest = Ingest(*self._pipes, trusted_proxies=settings.TRUSTED_PROXIES)
-        self._django = WSGIMiddleware(django_application, workers=WEB_THREADS)
+        self._lookups, self._writes = Pipe(), Pipe()
+        self._ingest = Ingest(self._lookups, self._writes, settings.TRUSTED_PROXIES)
+        self._django = WSGIMiddleware(django_application, workers=WEB_THREADS)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -45,8 +38,8 @@ class Application:
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self._ingest.recorder.drain()
-                for pipe in self._pipes:
-                    await pipe.close()
+                await self._lookups.close()
+                await self._writes.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

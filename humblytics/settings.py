@@ -26,18 +26,12 @@ if urlsplit(BASE_URL).scheme not in ("http", "https") or not urlsplit(BASE_URL).
     raise ImproperlyConfigured("BASE_URL must be the dashboard's own address, such as https://stats.example.com")
 SECURE = BASE_URL.startswith("https://")
 
-GENERATED_SECRETS = [
-    name for name in ("SECRET_KEY", "HUMBLYTICS_ENCRYPTION_KEYS") if not env.str(name, default="")
-]
+GENERATED_SECRETS = [name for name in ("SECRET_KEY", "HUMBLYTICS_ENCRYPTION_KEYS") if not env.str(name, default="")]
 _secrets = generated(VAR_DIR / "secrets.json") if GENERATED_SECRETS else {}
 SECRET_KEY = env.str("SECRET_KEY", default="") or _secrets["SECRET_KEY"]
-HUMBLYTICS_ENCRYPTION_KEYS = (
-    env.str("HUMBLYTICS_ENCRYPTION_KEYS", default="") or _secrets["HUMBLYTICS_ENCRYPTION_KEYS"]
-)
+HUMBLYTICS_ENCRYPTION_KEYS = env.str("HUMBLYTICS_ENCRYPTION_KEYS", default="") or _secrets["HUMBLYTICS_ENCRYPTION_KEYS"]
 
-ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", default=[str(urlsplit(BASE_URL).hostname), "localhost", "127.0.0.1", "[::1]"]
-)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[str(urlsplit(BASE_URL).hostname), "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 # Addresses of the proxies whose X-Forwarded-For, X-Forwarded-Proto and country headers are believed.
@@ -67,6 +61,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.forms",
     "django_htmx",
     "csp",
 ]
@@ -134,15 +129,22 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = VAR_DIR / "static"
+try:
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"Cannot write to {VAR_DIR}: {error.strerror}. Make it writable, or set VAR_DIR to a folder that is."
+    ) from error
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Files are found where they lie until an installation runs collectstatic.
-WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
+_collected = (STATIC_ROOT / "staticfiles.json").exists()
+WHITENOISE_USE_FINDERS = not _collected
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if STATIC_ROOT.exists()
+        if _collected
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }

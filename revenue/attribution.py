@@ -191,9 +191,7 @@ def decide(
 
 def _up_to(view: SeenView, visits: Iterable[SeenVisit]) -> list[SeenVisit]:
     """The visits that had begun when the purchase's page was seen, the earliest first."""
-    return sorted(
-        (visit for visit in visits if visit.started_at <= view.at), key=lambda visit: visit.started_at
-    )
+    return sorted((visit for visit in visits if visit.started_at <= view.at), key=lambda visit: visit.started_at)
 
 
 def _credited(view: SeenView, visits: Sequence[SeenVisit], model: Model) -> SeenVisit | None:

@@ -122,9 +122,7 @@ def lines(
         found.extend(_refund(refund, by_id))
     for movement in movements:
         if movement.reporting_category in DISPUTE_CATEGORIES or movement.source in disputed:
-            found.append(
-                _moved(f"dispute:{movement.stripe_id}", "dispute", movement.amount, movement, charge_id)
-            )
+            found.append(_moved(f"dispute:{movement.stripe_id}", "dispute", movement.amount, movement, charge_id))
         if movement.fee:
             found.append(_moved(f"fee:{movement.stripe_id}", "fee", -movement.fee, movement, charge_id))
     return found

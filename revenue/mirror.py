@@ -73,11 +73,7 @@ def store(
         row = _row(account, item, observed_at)
         found = [row]
         source = item.get("source")
-        if (
-            isinstance(row, BalanceTransaction)
-            and isinstance(source, dict)
-            and source.get("object") in READERS
-        ):
+        if isinstance(row, BalanceTransaction) and isinstance(source, dict) and source.get("object") in READERS:
             check_object(source, "/v1/balance_transactions", account.livemode)
             found.append(_row(account, source, observed_at))
         for each in found:
@@ -91,9 +87,9 @@ def store(
         _book(account, [row for of_type in rows.values() for row in of_type.values()])
 
 
-def object_type(row: Mirrored | type[Mirrored]) -> str:
-    """Stripe's name for what the row mirrors, without the dot: `checkout_session`."""
-    return next(name for name, model in MODELS.items() if row is model or isinstance(row, model))
+def object_type(row: Mirrored) -> str:
+    """Stripe's name for what the row mirrors, with an underscore for the dot: `checkout_session`."""
+    return next(name for name, model in MODELS.items() if isinstance(row, model))
 
 
 def _row(account: StripeAccount, item: StripeObject, observed_at: dt.datetime) -> Mirrored:
@@ -246,9 +242,7 @@ def _statement(model: type[Mirrored], rows: int) -> str:
     table = quote(model._meta.db_table)
     names = [quote(field.column) for field in _columns(model)]
     values = ", ".join(["(" + ", ".join(["%s"] * len(names)) + ")"] * rows)
-    changes = ", ".join(
-        f"{name} = EXCLUDED.{name}" for name in names if name not in ('"account_id"', '"stripe_id"')
-    )
+    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name not in ('"account_id"', '"stripe_id"'))
     return (
         f"INSERT INTO {table} ({', '.join(names)}) VALUES {values} "
         f"ON CONFLICT (account_id, stripe_id) DO UPDATE SET {changes} "
@@ -261,17 +255,11 @@ def _upsert(rows: list[Mirrored], tally: Tally, expected: Collection[str]) -> No
     model = type(rows[0])
     columns = _columns(model)
     ids = [row.stripe_id for row in rows]
-    known = {
-        row.stripe_id: row for row in model._base_manager.filter(account=rows[0].account, stripe_id__in=ids)
-    }
+    known = {row.stripe_id: row for row in model._base_manager.filter(account=rows[0].account, stripe_id__in=ids)}
     with connection.cursor() as cursor:
         cursor.execute(
             _statement(model, len(rows)),
-            [
-                field.get_db_prep_save(getattr(row, field.attname), connection)
-                for row in rows
-                for field in columns
-            ],
+            [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in columns],
         )
     contents = [field.attname for field in columns if field.attname != "observed_at"]
     tally.seen += len(rows)
@@ -302,9 +290,7 @@ def _book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
             else:
                 alone.add(row.source if isinstance(row, BalanceTransaction) else row.stripe_id)
     of_charges = Q(charge__in=charges)
-    payments = {
-        fact.stripe_id: fact for fact in _facts(ledger.ChargeFact, Charge, account, Q(stripe_id__in=charges))
-    }
+    payments = {fact.stripe_id: fact for fact in _facts(ledger.ChargeFact, Charge, account, Q(stripe_id__in=charges))}
     refunds = _facts(ledger.RefundFact, Refund, account, of_charges | Q(charge="", stripe_id__in=alone))
     disputes = _facts(ledger.DisputeFact, Dispute, account, of_charges)
     owners = {charge: charge for charge in charges}
@@ -326,16 +312,12 @@ def _book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
             movements_of[owner],
         )
     }
-    of_lone_refunds = Q(
-        charge="", key__in=[key for id in alone for key in (f"refund:{id}", f"refund:{id}:failure")]
-    )
+    of_lone_refunds = Q(charge="", key__in=[key for id in alone for key in (f"refund:{id}", f"refund:{id}:failure")])
     of_lone_refunds |= Q(charge="", balance_transaction__in=[movement.stripe_id for movement in movements])
     _set_lines(account, lines, LedgerLine.objects.filter(of_charges | of_lone_refunds, account=account))
 
 
-def _set_lines(
-    account: StripeAccount, lines: Mapping[str, ledger.Line], booked: models.QuerySet[LedgerLine]
-) -> None:
+def _set_lines(account: StripeAccount, lines: Mapping[str, ledger.Line], booked: models.QuerySet[LedgerLine]) -> None:
     """Make the booked lines what `lines` says, touching only those that differ."""
     names = [field.name for field in fields(ledger.Line)]
     before = {values["key"]: ledger.Line(**values) for values in booked.values(*names)}

@@ -11,14 +11,16 @@ gross - refunded - disputed - failed. Fees stand apart, in the currency the acco
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import connection
 
-from revenue.attribution import Model, Reason
+from revenue.attribution import Evidence, Model, Reason
 from revenue.models import Connection
+from revenue.models.accounts import Status
+from revenue.money import mean
 from sites.models import Site
 from sites.periods import Period
 
@@ -56,9 +58,9 @@ DIMENSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Unattributed:
-    """Payments that are credited to no visit, for one reason; empty for refunds that belong to no payment."""
+    """Payments that are credited to no visit, for one reason; None for refunds that belong to no payment."""
 
-    reason: str
+    reason: Reason | None
     orders: int
     net: int
 
@@ -66,20 +68,25 @@ class Unattributed:
 @dataclass(frozen=True, slots=True)
 class Totals:
     currency: str
-    gross: int
-    refunded: int
-    disputed: int
-    failed: int
-    fees: int
-    orders: int
-    attributed: int
-    unattributed: int
-    elsewhere: int
-    reasons: tuple[Unattributed, ...]
+    gross: int = 0
+    refunded: int = 0
+    disputed: int = 0
+    failed: int = 0
+    fees: int = 0
+    orders: int = 0
+    attributed: int = 0
+    unattributed: int = 0
+    elsewhere: int = 0
+    reasons: tuple[Unattributed, ...] = ()
 
     @property
     def net(self) -> int:
         return self.gross - self.refunded - self.disputed - self.failed
+
+    @property
+    def average(self) -> int:
+        """What a payment is worth, before refunds."""
+        return mean(self.gross, self.orders) if self.orders else 0
 
     @property
     def account_net(self) -> int:
@@ -129,8 +136,8 @@ class Payment:
     channel: str
     source: str
     view_id: str
-    evidence: str
-    reason: str
+    evidence: Evidence | None
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +202,16 @@ def connections(site: Site) -> list[Connection]:
     return list(Connection.objects.filter(site=site).select_related("account").order_by("connected_at", "pk"))
 
 
+def as_of(connected: Sequence[Connection]) -> dt.datetime | None:
+    """Tell up to when they have all been read; None while one of them never was.
+
+    One that was disconnected is not waited for, unless all of them were.
+    """
+    reading = [each for each in connected if each.status != Status.DISCONNECTED] or connected
+    moments = [each.synced_at for each in reading if each.synced_at]
+    return min(moments) if moments and len(moments) == len(reading) else None
+
+
 def totals(site: Site, period: Period, model: Model) -> list[Totals]:
     """Sum up the period, a row per currency, the one with most orders first."""
     found = _rows(
@@ -215,10 +232,8 @@ def totals(site: Site, period: Period, model: Model) -> list[Totals]:
         if credit == "elsewhere":
             continue
         if credit == "nobody" and (orders or net):
-            reasons[currency].append(Unattributed(reason, orders, net))
-        of_currency.update(
-            gross=gross, refunded=refunded, disputed=disputed, failed=failed, fees=fees, orders=orders
-        )
+            reasons[currency].append(Unattributed(Reason(reason) if reason else None, orders, net))
+        of_currency.update(gross=gross, refunded=refunded, disputed=disputed, failed=failed, fees=fees, orders=orders)
     answer = [
         Totals(
             currency=currency,
@@ -238,9 +253,7 @@ def totals(site: Site, period: Period, model: Model) -> list[Totals]:
     return sorted(answer, key=lambda row: (-row.orders, row.currency))
 
 
-def breakdown(
-    site: Site, period: Period, by: str, model: Model, currency: str, limit: int | None = None
-) -> Breakdown:
+def breakdown(site: Site, period: Period, by: str, model: Model, currency: str, limit: int | None = None) -> Breakdown:
     """Split the period by one of DIMENSIONS: what each value earned, best first, with its visitors.
 
     The rows, the others and the unattributed together are the net of `totals`.
@@ -369,5 +382,8 @@ def payments(
         """,
         {**_asked(site, period, model), "search": search, "page": page, "per_page": per_page},
     )
-    rows = tuple(Payment(*row) for row in found)
+    rows = tuple(
+        Payment(*row, Evidence(evidence) if evidence else None, Reason(reason) if reason else None)
+        for *row, evidence, reason in found
+    )
     return Payments(rows[:per_page], page, per_page is not None and len(rows) > per_page)

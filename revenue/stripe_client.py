@@ -83,7 +83,7 @@ class PermissionMissingError(ReadError):
 
     def __init__(self, permission: str, **details: Any) -> None:
         self.permission = permission
-        super().__init__(f"The key is not allowed to read this. Grant it {permission}: Read.", **details)
+        super().__init__(f"The key is not allowed to read this. Grant it read access to {permission}.", **details)
 
 
 class NotFoundError(ReadError):
@@ -120,15 +120,11 @@ def read_key(text: str) -> Secret:
     if not key:
         raise KeyShapeError("Enter a Stripe key.")
     if not key.isascii() or not key.isprintable():
-        raise KeyShapeError(
-            "The key contains invisible or foreign characters. Copy it again from Stripe's own page."
-        )
+        raise KeyShapeError("The key contains invisible or foreign characters. Copy it again from Stripe's own page.")
     if " " in key:
         raise KeyShapeError("The key contains a space. Copy the key alone, without its name.")
     if key.startswith("pk_"):
-        raise KeyShapeError(
-            "That is a publishable key (pk_). Use a restricted key (rk_) or the secret key (sk_)."
-        )
+        raise KeyShapeError("That is a publishable key (pk_). Use a restricted key (rk_) or the secret key (sk_).")
     if key.startswith("whsec_"):
         raise KeyShapeError(
             "That is a webhook's signing secret (whsec_). Use a restricted key (rk_): no webhook is needed."
@@ -136,9 +132,7 @@ def read_key(text: str) -> Secret:
     if key.startswith("sk_org_"):
         raise KeyShapeError("That is an organization's key (sk_org_). Use a key of the one account to read.")
     if not KEY.fullmatch(key):
-        raise KeyShapeError(
-            "That is not a Stripe key. It starts with rk_live_, sk_live_, rk_test_ or sk_test_."
-        )
+        raise KeyShapeError("That is not a Stripe key. It starts with rk_live_, sk_live_, rk_test_ or sk_test_.")
     return Secret(key)
 
 
@@ -257,10 +251,10 @@ def _named(error: stripe.StripeError, path: str) -> tuple[ReadError, float | Non
 
 
 def _permission(path: str, message: object) -> str:
-    """Name what is to be granted, with Stripe's own identifier if its message has one."""
+    """Name what is to be granted, with Stripe's own identifiers if its message has any."""
     resource = next((name for start, name in PERMISSIONS.items() if path.startswith(start)), path)
-    identifier = PERMISSION.search(message) if isinstance(message, str) else None
-    return f"{resource} ({identifier[0]})" if identifier else resource
+    identifiers = PERMISSION.findall(message) if isinstance(message, str) else []
+    return f"{resource} ({', '.join(identifiers)})" if identifiers else resource
 
 
 def _known(shape: re.Pattern[str], value: object) -> str:

@@ -18,9 +18,7 @@ urlpatterns = [
     path("<domain:domain>/revenue/purchase-pages/", views.purchase_pages, name="purchase-pages"),
     path("<domain:domain>/revenue/countries/", views.countries, name="countries"),
     path("<domain:domain>/revenue/browsers/", views.browsers, name="browsers"),
-    path(
-        "<domain:domain>/revenue/operating-systems/", views.operating_systems, name="operating-systems"
-    ),
+    path("<domain:domain>/revenue/operating-systems/", views.operating_systems, name="operating-systems"),
     path("<domain:domain>/revenue/devices/", views.devices, name="devices"),
     path("<domain:domain>/revenue/payments/", views.payments, name="payments"),
     path("<domain:domain>/settings/revenue/", views.settings, name="settings"),

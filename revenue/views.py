@@ -1,11 +1,13 @@
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
@@ -13,10 +15,11 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
 from revenue import connecting, stats, tasks
-from revenue.attribution import Evidence, Model, Reason
+from revenue.attribution import Model
 from revenue.forms import ConnectForm
 from revenue.models import Connection
-from revenue.money import mean
+from revenue.money import format_money, mean
+from revenue.stats import Totals
 from sites import periods
 from sites.access import get_site_or_404
 from sites.models import Role, Site
@@ -28,11 +31,6 @@ MODELS = {
     Model.LAST_NON_DIRECT: "Last source but direct",
     Model.LAST: "Last visit",
     Model.FIRST: "First visit of the day",
-}
-EVIDENCE = {
-    Evidence.CHARGE: "Metadata of the payment",
-    Evidence.SESSION: "Metadata of the Checkout Session",
-    Evidence.REFERENCE: "client_reference_id of the Checkout Session",
 }
 
 
@@ -51,11 +49,11 @@ class Question:
             days = {"period": self.period.name}
         else:
             days = {"from": f"{self.period.first_on}", "to": f"{self.period.last_on}"}
-        return urlencode({**days, **self.beside_period})
+        return f"{urlencode(days)}&{self.beside_period}"
 
     @property
-    def beside_period(self) -> dict[str, str]:
-        return {"model": self.model, "currency": self.currency}
+    def beside_period(self) -> str:
+        return urlencode({"model": self.model, "currency": self.currency})
 
 
 def _asked(request: HttpRequest, site: Site) -> Question:
@@ -80,16 +78,16 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
     if not stats.connections(site):
         return render(request, "revenue/not_connected.html", context)
     asked = _asked(request, site)
-    context |= {"asked": asked, "periods": periods.LABELS, "models": MODELS}
-    return render(request, "revenue/dashboard.html", context | _totals(site, asked))
+    context |= {"asked": asked, "periods": periods.LABELS, "models": MODELS, **_totals(site, asked)}
+    return render(request, "revenue/dashboard.html", context)
 
 
 def as_of(request: HttpRequest, domain: str) -> HttpResponse:
     """Say when Stripe was last read, and tell the page's panels if that was after they were drawn."""
     site = get_site_or_404(request, domain)
-    synced_at = stats.synced_at(site)
-    response = render(request, "revenue/_as_of.html", {"site": site, "synced_at": synced_at})
-    if synced_at and request.GET.get("seen") != synced_at.isoformat():
+    moment = stats.as_of(stats.connections(site))
+    response = render(request, "revenue/_as_of.html", {"site": site, "as_of": moment})
+    if moment and request.GET.get("seen") != moment.isoformat():
         trigger_client_event(response, "revenue-changed")
     return response
 
@@ -98,3 +96,136 @@ def totals(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     asked = _asked(request, site)
     return render(request, "revenue/_totals.html", {"site": site, "asked": asked, **_totals(site, asked)})
+
+
+def by_day(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    asked = _asked(request, site)
+    days = stats.by_day(site, asked.period, asked.model, asked.currency)
+    return render(request, "revenue/_by_day.html", {"days": days})
+
+
+def channels(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_channels.html", "channel")
+
+
+def sources(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_sources.html", "source")
+
+
+def referrers(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_referrers.html", "referrer")
+
+
+def campaigns(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_campaigns.html", "utm_campaign")
+
+
+def landing_pages(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_landing_pages.html", "landing_page")
+
+
+def purchase_pages(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_purchase_pages.html", "page")
+
+
+def countries(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_countries.html", "country")
+
+
+def browsers(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_browsers.html", "browser")
+
+
+def operating_systems(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_operating_systems.html", "os")
+
+
+def devices(request: HttpRequest, domain: str) -> HttpResponse:
+    return _breakdown(request, domain, "revenue/_devices.html", "device")
+
+
+def payments(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    asked = _asked(request, site)
+    page, search = _page(request.GET.get("page", "")), request.GET.get("search", "").strip()
+    found = stats.payments(site, asked.period, asked.model, page, search)
+    context = {"site": site, "asked": asked, "found": found, "search": search}
+    return render(request, "revenue/_payments.html", context)
+
+
+@cache_control(no_store=True)
+@sensitive_post_parameters("secret_key")
+def settings(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    form = ConnectForm(request.POST or None)
+    if form.is_valid() and (connection := form.connect(site, timezone.now())):
+        _sync_soon(connection)
+        messages.success(request, f"Connected to {connection.account}. The first sync has begun.")
+        return redirect("revenue:settings", domain)
+    context = {
+        "site": site,
+        "section": "settings",
+        "form": form,
+        "connections": stats.connections(site),
+        "browser_code": render_to_string("revenue/checkout_browser.txt"),
+        "server_code": render_to_string("revenue/checkout_server.txt"),
+    }
+    return render(request, "revenue/settings.html", context)
+
+
+@require_POST
+def sync(request: HttpRequest, domain: str, number: int) -> HttpResponse:
+    connection = _connection(request, domain, number)
+    _sync_soon(connection)
+    messages.info(request, "A sync has been asked for. It takes a few seconds to a few minutes.")
+    return redirect("revenue:settings", domain)
+
+
+@require_POST
+def disconnect(request: HttpRequest, domain: str, number: int) -> HttpResponse:
+    connection = _connection(request, domain, number)
+    connecting.disconnect(connection)
+    messages.success(request, f"Disconnected from {connection.account}. Its key is destroyed.")
+    return redirect("revenue:settings", domain)
+
+
+def _breakdown(request: HttpRequest, domain: str, template: str, by: str) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    asked = _asked(request, site)
+    found = stats.breakdown(site, asked.period, by, asked.model, asked.currency, ROWS)
+    return render(request, template, {"site": site, "found": found})
+
+
+def _connection(request: HttpRequest, domain: str, number: int) -> Connection:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    return get_object_or_404(Connection.objects.select_related("account"), site=site, pk=number)
+
+
+def _sync_soon(connection: Connection) -> None:
+    # Robust: without a queue the connection stands all the same, and is read when it is due.
+    transaction.on_commit(lambda: tasks.sync_connection.delay(connection.pk), robust=True)
+
+
+def _page(text: str) -> int:
+    """Read a page's number; anything else is the first page."""
+    return max(int(text), 1) if re.fullmatch(r"[0-9]{1,6}", text) else 1
+
+
+def _totals(site: Site, asked: Question) -> dict[str, Any]:
+    """Give what the headline shows: the totals of one currency, and of which other currencies there are some."""
+    found = stats.totals(site, asked.period, asked.model)
+    days = stats.by_day(site, asked.period, asked.model, asked.currency)
+    total = next((row for row in found if row.currency == asked.currency), Totals(asked.currency))
+    visitors = sum(day.visitors for day in days)
+    connected = stats.connections(site)
+    return {
+        "total": total,
+        "currencies": sorted({row.currency for row in found if row.orders or row.net} | {asked.currency}),
+        "fees": " + ".join(format_money(row.fees, row.currency) for row in found if row.fees),
+        "days": days,
+        "visitors": visitors,
+        "per_visitor": mean(total.net, visitors) if visitors else None,
+        "connections": connected,
+        "as_of": stats.as_of(connected),
+    }

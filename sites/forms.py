@@ -41,6 +41,7 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]
     domain = forms.CharField(
         max_length=2000,
         help_text=Site._meta.get_field("domain").help_text,
+        error_messages={"unique": "This domain is already counted here."},
         widget=forms.TextInput(
             attrs={
                 "placeholder": "example.com",
@@ -56,7 +57,6 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["domain", "timezone"]
         widgets = {"timezone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"})}
         help_texts = {"timezone": "Days begin and end at midnight in this zone."}
-        error_messages = {"domain": {"unique": "This domain is already counted by this installation."}}
 
     def clean_domain(self) -> str:
         return bare_domain(self.cleaned_data["domain"])

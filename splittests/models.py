@@ -42,19 +42,23 @@ class SplitTest(models.Model):
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="split_tests")
     name = models.CharField(max_length=120)
     key = models.SlugField(
-        max_length=40, help_text="The name that Humblytics.variant(“…”) asks for; letters, digits and hyphens."
+        max_length=40,
+        help_text="The name that Humblytics.variant(“…”) asks for; letters, digits and hyphens.",
     )
     path = models.CharField(
         "page",
         max_length=500,
-        validators=[RegexValidator(r"^/[^?#\s]*\*?$", "Enter a path such as /pricing, or /products/* for all below it.")],
+        validators=[
+            RegexValidator(r"^/[^?#\s]*\*?\Z", "Enter a path such as /pricing, or /products/* for all below it.")
+        ],
         help_text="Path of the page under test, such as /pricing; a final * stands for anything.",
     )
     selector = models.CharField(
         "element",
         max_length=200,
         blank=True,
-        help_text="CSS selector of the element whose text the variants replace. Empty when the page's own code asks for its variant.",
+        help_text="CSS selector of the element whose text the variants replace, such as #headline. "
+        "Leave it empty if the page’s own code asks for its variant.",
     )
     goal = models.CharField(max_length=16, choices=Goal.choices, default=Goal.REVENUE)
     target_amount = models.BigIntegerField(
@@ -78,7 +82,9 @@ class SplitTest(models.Model):
 
     class Meta:
         ordering = ("-created_at",)
-        constraints = [models.UniqueConstraint(fields=["site", "key"], name="one_split_test_per_site_and_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "key"], name="one_split_test_per_site_and_key"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -92,7 +98,7 @@ class SplitTest(models.Model):
     def start(self, now: dt.datetime) -> None:
         """Show the variants to visitors; a test that was started before stays as it is. Raise StartError."""
         if not Connection.objects.for_site(self.site).exists():
-            raise StartError("Connect a Stripe account first: without payments there is no revenue to compare.")
+            raise StartError("Connect a Stripe account first: without one there is no revenue to compare.")
         if self.variants.count() < 2:
             raise StartError("Add a second variant first: one alone has nothing to be compared with.")
         drafts = SplitTest.objects.filter(pk=self.pk, state=State.DRAFT)
@@ -110,7 +116,9 @@ class Variant(models.Model):
     test = models.ForeignKey(SplitTest, on_delete=models.CASCADE, related_name="variants")
     name = models.CharField(max_length=60)
     weight = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
-    text = models.CharField(max_length=500, blank=True, help_text="Text of the element; empty leaves the page as it is.")
+    text = models.CharField(
+        max_length=500, blank=True, help_text="Text of the element; empty leaves the page as it is."
+    )
 
     class Meta:
         ordering = ("id",)

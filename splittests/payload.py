@@ -9,8 +9,10 @@ from splittests.models import SplitTest, Variant
 
 def tests_for(site: Site, ip: str, user_agent: str) -> list[dict[str, object]]:
     """Give each running test with the variant that this address and browser are shown; nothing is stored."""
-    running = SplitTest.objects.filter(site=site).running().prefetch_related(
-        Prefetch("variants", Variant.objects.order_by("id"))
+    running = (
+        SplitTest.objects.filter(site=site)
+        .running()
+        .prefetch_related(Prefetch("variants", Variant.objects.order_by("id")))
     )
     return [_shown(test, ip, user_agent) for test in running]
 

@@ -1,3 +1,5 @@
+import json
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -27,8 +29,8 @@ def new(request: HttpRequest, domain: str) -> HttpResponse:
 
 def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_site_or_404(request, domain)
-    test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
-    context = {"test": test, "results": results_of(test), "as_of": timezone.now().astimezone(site.zone)}
+    test = get_object_or_404(SplitTest.objects.for_site(site).prefetch_related("variants"), pk=test_id)
+    context = {"test": test, "results": results_of(test), "as_of": timezone.now(), "snippet": _snippet(test)}
     return render(request, "splittests/results.html", _context(request, site) | context)
 
 
@@ -54,3 +56,14 @@ def stop(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
 def _context(request: HttpRequest, site: Site) -> dict[str, object]:
     editors = site.memberships.filter(user=signed_in(request), role__gte=Role.EDITOR)
     return {"site": site, "section": "split-tests", "can_edit": editors.exists()}
+
+
+def _snippet(test: SplitTest) -> str:
+    """Give the script by which a page asks for its visitor's variant, with the last one as the example."""
+    names = [variant.name for variant in test.variants.all()]
+    return (
+        f'const variant = window.Humblytics?.variant("{test.key}");\n'
+        f"if (variant === {json.dumps(names[-1] if names else '', ensure_ascii=False)}) {{\n"
+        "  // Change the page.\n"
+        "}"
+    )

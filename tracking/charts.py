@@ -6,7 +6,7 @@ All lengths are percentages of the plot, from its upper left corner.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-GRID_LINES = 4
+MOST_GRID_LINES = 5
 X_LABELS = 8
 GAP = 0.2
 
@@ -50,9 +50,14 @@ class BarChart:
 
 
 def bar_chart(counts: Sequence[Count]) -> BarChart:
-    step = _grid_step(max((each.count for each in counts), default=0))
-    top = step * GRID_LINES
-    slot = 100 / max(len(counts), 1)
+    """Lay out a bar for each count; there are none when there is nothing but zeros."""
+    largest = max((each.count for each in counts), default=0)
+    if largest == 0:
+        return BarChart([], [], [])
+    step = _grid_step(largest)
+    lines = -(-largest // step)
+    top = lines * step
+    slot = 100 / len(counts)
     bars = [
         Bar(
             label=each.label,
@@ -64,19 +69,19 @@ def bar_chart(counts: Sequence[Count]) -> BarChart:
         )
         for n, each in enumerate(counts)
     ]
-    every = -(-len(counts) // X_LABELS) or 1
+    every = -(-len(counts) // X_LABELS)
     return BarChart(
         bars,
-        [YLabel(100 - 100 * n / GRID_LINES, f"{n * step:,}") for n in range(GRID_LINES + 1)],
+        [YLabel(round(100 - 100 * n / lines, 3), f"{n * step:,}") for n in range(lines + 1)],
         [XLabel(round(slot * (n + 0.5), 3), each.short) for n, each in enumerate(counts) if n % every == 0],
     )
 
 
 def _grid_step(largest: int) -> int:
-    """Give the smallest of 1, 2, 5, 10, 20, 50, … that takes four lines to the largest count."""
+    """Give the smallest of 1, 2, 5, 10, 20, 50, … that reaches the largest count in few enough lines."""
     magnitude = 1
     while True:
         for digit in (1, 2, 5):
-            if digit * magnitude * GRID_LINES >= largest:
+            if digit * magnitude * MOST_GRID_LINES >= largest:
                 return digit * magnitude
         magnitude *= 10

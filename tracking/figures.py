@@ -38,7 +38,9 @@ def _views_per_visit(now: float | None, before: float | None) -> Figure:
         return Figure("Views per visit", "–")
     if before is None:
         return Figure("Views per visit", f"{now:.1f}")
-    return Figure("Views per visit", f"{now:.1f}", *_change(now, before), note=f"from {before:.1f}")
+    # As shown: 2.2 is no fall from 2.2.
+    change = _change(round(now, 1), round(before, 1))
+    return Figure("Views per visit", f"{now:.1f}", *change, note=f"from {before:.1f}")
 
 
 def _bounce_rate(now: float | None, before: float | None) -> Figure:
@@ -48,7 +50,8 @@ def _bounce_rate(now: float | None, before: float | None) -> Figure:
         return Figure("Bounce rate", f"{now:.0%}")
     points = round(100 * now) - round(100 * before)
     direction = "bad" if points > 0 else "good" if points < 0 else ""
-    return Figure("Bounce rate", f"{now:.0%}", f"{_signed(points)} points", direction, f"from {before:.0%}")
+    change = f"{_signed(points)} {'point' if abs(points) == 1 else 'points'}"
+    return Figure("Bounce rate", f"{now:.0%}", change, direction, f"from {before:.0%}")
 
 
 def _duration(now: dt.timedelta | None, before: dt.timedelta | None) -> Figure:

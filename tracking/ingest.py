@@ -176,13 +176,15 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     if told.isdigit() and int(told) > LONGEST_BODY:
         raise RefusedError(Refusal.TOO_LARGE)
     body = b""
+    chunk: bytes
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise RefusedError(Refusal.MALFORMED)
-                body += message.get("body", b"")
+                chunk = message.get("body", b"")
+                body += chunk
                 if len(body) > LONGEST_BODY:
                     raise RefusedError(Refusal.TOO_LARGE)
                 if not message.get("more_body"):

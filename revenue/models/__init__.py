@@ -1,4 +1,4 @@
-from revenue.models.accounts import Connection, Connections, StripeAccount, Stream
+from revenue.models.accounts import Connection, Connections, Stream, StripeAccount
 from revenue.models.decisions import Attribution
 from revenue.models.ledger import LedgerLine
 from revenue.models.mirror import BalanceTransaction, Charge, CheckoutSession, Dispute, Refund

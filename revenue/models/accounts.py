@@ -38,10 +38,6 @@ class Connections(models.QuerySet["Connection"]):
     def for_site(self, site: Site) -> Self:
         return self.filter(site=site).select_related("account")
 
-    def with_key(self) -> Self:
-        """Those that can be read: a disconnected one has lost its key."""
-        return self.exclude(sealed_key="")
-
 
 class Connection(models.Model):
     """A site's use of a Stripe account, with the key that reads it."""
@@ -83,7 +79,9 @@ class Stream(models.Model):
 
     account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="streams")
     name = models.CharField(max_length=32)
-    covered_to = models.DateTimeField(null=True, help_text="Every object created before this moment was seen, by Stripe's clock.")
+    covered_to = models.DateTimeField(
+        null=True, help_text="Every object created before this moment was seen, by Stripe's clock."
+    )
     drained_at = models.DateTimeField(null=True, help_text="When the list was last read to its end, by our clock.")
 
     class Meta:

@@ -17,7 +17,9 @@ class Mirrored(models.Model):
 
     class Meta:
         abstract = True
-        constraints = [models.UniqueConstraint(fields=["account", "stripe_id"], name="one_%(class)s_per_account_and_id")]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "stripe_id"], name="one_%(class)s_per_account_and_id")
+        ]
         indexes = [models.Index(fields=["account", "created_at"], name="%(class)s_by_time")]
 
     def __str__(self) -> str:

@@ -53,9 +53,7 @@ class ApiKey:
         return [] if self.permissions is None else [name for name in needed if name not in self.permissions]
 
 
-def new_account(
-    name: str, country: str, default_currency: str, secret_key: str | None, created: int
-) -> Account:
+def new_account(name: str, country: str, default_currency: str, secret_key: str | None, created: int) -> Account:
     """Everything about an account whose secret key is given follows from that key."""
     key = secret_key or identifier("sk_test_51", 97)
     match = re.fullmatch(r"sk_test_([A-Za-z0-9]{8,})", key)

@@ -122,9 +122,7 @@ class Api:
     def _account(self, call: Call) -> StripeObject:
         record(EXPAND)(call.params, "")
         account = self._world.accounts[call.owner.account_id]
-        return objects.account(
-            account.id, account.name, account.country, account.default_currency, account.created
-        )
+        return objects.account(account.id, account.name, account.country, account.default_currency, account.created)
 
     def _retrieve(self, resource: Resource, object_id: str, call: Call) -> StripeObject:
         params = record(EXPAND)(call.params, "")
@@ -135,9 +133,7 @@ class Api:
         params = record({**PAGING, **resource.filters})(call.params, "")
         for one, other in (("starting_after", "ending_before"), ("type", "types")):
             if one in params and other in params:
-                raise StripeError(
-                    400, f"You may only specify one of these parameters: {one}, {other}.", param=one
-                )
+                raise StripeError(400, f"You may only specify one of these parameters: {one}, {other}.", param=one)
         for cursor in ("starting_after", "ending_before"):
             if cursor in params:
                 self._existing(resource, params[cursor], call.owner, cursor, 400)
@@ -191,17 +187,14 @@ class Api:
         )
         return self._expanded(refund, expand, "refund", call)
 
-    def _existing(
-        self, resource: Resource, object_id: str, owner: Owner, param: str, status: int
-    ) -> StripeObject:
+    def _existing(self, resource: Resource, object_id: str, owner: Owner, param: str, status: int) -> StripeObject:
         item = self._world.find(owner, resource.kind, object_id)
         if item is not None:
             return item
         modes = ("live", "test") if owner.livemode else ("test", "live")
         other = self._world.find(Owner(owner.account_id, not owner.livemode), resource.kind, object_id)
         remark = (
-            f"; a similar object exists in {modes[1]} mode, "
-            f"but a {modes[0]} mode key was used to make this request."
+            f"; a similar object exists in {modes[1]} mode, but a {modes[0]} mode key was used to make this request."
         )
         raise missing(resource.noun or resource.kind, object_id, param, status, remark if other else "")
 
@@ -212,9 +205,7 @@ class Api:
             item = expansion.expand(item, path.split("."), partial(self._behind, call.owner))
         return item
 
-    def _behind(
-        self, owner: Owner, item: StripeObject, name: str, kinds: tuple[str, ...]
-    ) -> StripeObject | None:
+    def _behind(self, owner: Owner, item: StripeObject, name: str, kinds: tuple[str, ...]) -> StripeObject | None:
         if name == "line_items":
             lines: StripeObject = self._world.session(item["id"])["line_items"]
             return lines

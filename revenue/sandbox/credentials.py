@@ -22,8 +22,8 @@ def secret(authorization: str) -> str:
     raise StripeError(
         401,
         "You did not provide an API key. You need to provide your API key in the Authorization header, using "
-        "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication "
-        "for details, or we can help at https://support.stripe.com/.",
+        "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See "
+        "https://stripe.com/docs/api#authentication for details, or we can help at https://support.stripe.com/.",
         headers=_CHALLENGE,
     )
 
@@ -41,6 +41,6 @@ def forbidden(key: str, account_id: str, lacking: list[str]) -> StripeError:
     plural = "s" if len(lacking) > 1 else ""
     return StripeError(
         403,
-        f"The provided key '{masked(key)}' does not have the required permissions for this endpoint on account "
-        f"'{account_id}'. Having the {names} permission{plural} would allow this request to continue.",
+        f"The provided key '{masked(key)}' does not have the required permissions for this endpoint "
+        f"on account '{account_id}'. Having the {names} permission{plural} would allow this request to continue.",
     )

@@ -31,6 +31,4 @@ class StripeError(Exception):
 
 def missing(noun: str, identifier: str, param: str, status: int, remark: str = "") -> StripeError:
     """The object is not there. By its address that is a 404; named in a parameter, a 400."""
-    return StripeError(
-        status, f"No such {noun}: '{identifier}'{remark}", code="resource_missing", param=param
-    )
+    return StripeError(status, f"No such {noun}: '{identifier}'{remark}", code="resource_missing", param=param)

@@ -50,9 +50,7 @@ def check(path: str, kind: str) -> set[str]:
     if not shown:
         raise StripeError(400, f"This property cannot be expanded ({path}).", param="expand")
     if len(steps) > DEEPEST:
-        raise StripeError(
-            400, f"You cannot expand more than {DEEPEST} levels of a property ({path}).", param="expand"
-        )
+        raise StripeError(400, f"You cannot expand more than {DEEPEST} levels of a property ({path}).", param="expand")
     return shown
 
 

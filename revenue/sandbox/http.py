@@ -163,7 +163,7 @@ class SandboxServer:
 
 
 def serve(world: World, port: int = 0, host: str = "127.0.0.1") -> SandboxServer:
-    """Serve the world in a thread, on a free port unless one is given, and never where others could reach it."""
+    """Serve the world in a thread, on a free port unless one is given, never where others can reach it."""
     if not IPv4Address(host).is_loopback:
         raise ValueError("the sandbox listens on loopback only: its keys protect nothing")
     return SandboxServer(world, host, port)

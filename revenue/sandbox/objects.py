@@ -1,8 +1,8 @@
 """The shape of each object, in API version 2026-06-24.dahlia. An object is never changed, only replaced.
 
 Fields that hold nothing here are written out as null, as Stripe does: who reads the sandbox sees every field
-it will see in production. Two absences are Stripe's own: refunds and balance transactions carry no `livemode`,
-and since 2025-03-31.basil neither a charge nor a payment intent names an invoice.
+it will see in production. Two absences are Stripe's own: refunds and balance transactions carry no
+`livemode`, and since 2025-03-31.basil neither a charge nor a payment intent names an invoice.
 """
 
 import random
@@ -15,6 +15,8 @@ StripeObject = dict[str, Any]
 
 API_VERSION = "2026-06-24.dahlia"
 
+# Not the shared generator: a test that seeds it would get the same ids again.
+_RANDOM = random.SystemRandom()
 _ALPHABET = string.ascii_letters + string.digits
 _NO_ADDRESS = {
     "city": None,
@@ -28,7 +30,7 @@ _DAY = 86_400
 
 
 def identifier(prefix: str, length: int = 24) -> str:
-    return prefix + "".join(random.choices(_ALPHABET, k=length))
+    return prefix + "".join(_RANDOM.choices(_ALPHABET, k=length))
 
 
 def account(account_id: str, name: str, country: str, default_currency: str, created: int) -> StripeObject:
@@ -84,9 +86,7 @@ def account(account_id: str, name: str, country: str, default_currency: str, cre
     }
 
 
-def line_item(
-    name: str, unit_amount: int, quantity: int, currency: str, created: int, livemode: bool
-) -> StripeObject:
+def line_item(name: str, unit_amount: int, quantity: int, currency: str, created: int, livemode: bool) -> StripeObject:
     total = unit_amount * quantity
     return {
         "id": identifier("li_1"),
@@ -212,9 +212,7 @@ def checkout_session(
 
 def as_shown(session: StripeObject) -> StripeObject:
     """Without the line items, which Stripe shows only when asked to expand them, and what it never shows."""
-    return {
-        name: value for name, value in session.items() if name not in ("line_items", "payment_intent_data")
-    }
+    return {name: value for name, value in session.items() if name not in ("line_items", "payment_intent_data")}
 
 
 def _buyer(email: str, name: str | None) -> StripeObject:
@@ -419,7 +417,8 @@ def dispute(charge: StripeObject, amount: int, created: int) -> StripeObject:
     evidence = (
         "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure "
         "cancellation_rebuttal customer_communication customer_email_address customer_name "
-        "customer_purchase_ip customer_signature duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id "
+        "customer_purchase_ip customer_signature duplicate_charge_documentation "
+        "duplicate_charge_explanation duplicate_charge_id "
         "product_description receipt refund_policy refund_policy_disclosure refund_refusal_explanation "
         "service_date service_documentation shipping_address shipping_carrier shipping_date "
         "shipping_documentation shipping_tracking_number uncategorized_file uncategorized_text"

@@ -33,31 +33,34 @@ def decode(form: str) -> dict[str, Any]:
     return decoded
 
 
-def text(value: Any, param: str) -> str:
-    if not isinstance(value, str):
-        raise StripeError(400, "Invalid string", param=param)
-    if not value:
+def _not_empty(value: Any, param: str) -> None:
+    if value == "":
         raise StripeError(
             400,
             f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset a "
-            f"parameter; however '{param}' cannot be unset. You should remove '{param}' from your request or supply a "
-            "non-empty value.",
+            f"parameter; however '{param}' cannot be unset. You should remove '{param}' from your request or "
+            "supply a non-empty value.",
             code="parameter_invalid_empty",
             param=param,
         )
+
+
+def text(value: Any, param: str) -> str:
+    _not_empty(value, param)
+    if not isinstance(value, str):
+        raise StripeError(400, "Invalid string", param=param)
     return value
 
 
 def short_text(value: Any, param: str) -> str:
     if len(text(value, param)) > 200:
-        raise StripeError(
-            400, f"Invalid string: {value[:20]}...; must be at most 200 characters", param=param
-        )
+        raise StripeError(400, f"Invalid string: {value[:20]}...; must be at most 200 characters", param=param)
     return str(value)
 
 
 def integer(least: int | None = None, most: int | None = None) -> Reader:
     def read(value: Any, param: str) -> int:
+        _not_empty(value, param)
         if not re.fullmatch(r"-?[0-9]{1,15}", str(value), re.ASCII) or isinstance(value, bool):
             raise StripeError(400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=param)
         number = int(value)

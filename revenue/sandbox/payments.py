@@ -42,9 +42,7 @@ class Moment:
         )
 
 
-def pay(
-    session: StripeObject, intent: StripeObject | None, buyer: StripeObject, moment: Moment
-) -> list[StripeObject]:
+def pay(session: StripeObject, intent: StripeObject | None, buyer: StripeObject, moment: Moment) -> list[StripeObject]:
     """Complete an open session: charge the buyer, unless there is nothing to pay."""
     completed = {**session, "status": "complete", "url": None, "customer_details": buyer}
     if session["amount_total"] == 0:
@@ -52,9 +50,7 @@ def pay(
     started, changes = (intent, []) if intent else _new_intent(session, moment)
     charge = objects.charge(started, buyer, objects.identifier("pm_1"), moment.now)
     settled, _ = settle(charge["amount"], charge["currency"], moment.settled_in)
-    transaction = moment.balance_transaction(
-        charge, "charge", "charge", charge["amount"], fee=processing_fee(settled)
-    )
+    transaction = moment.balance_transaction(charge, "charge", "charge", charge["amount"], fee=processing_fee(settled))
     charge["balance_transaction"] = transaction["id"]
     paid = {
         **started,
@@ -166,9 +162,7 @@ def refund(
             code="charge_disputed",
         )
     if not left:
-        raise StripeError(
-            400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
-        )
+        raise StripeError(400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     wanted = left if amount is None else amount
     if not 0 < wanted <= left:
         asked, rest = display(wanted, charge["currency"]), display(left, charge["currency"])

@@ -67,9 +67,7 @@ RESOURCES = (
         param="invoice",
     ),
     Resource("payment_intents", "payment_intent", ("rak_payment_intent_read",), param="intent"),
-    Resource(
-        "refunds", "refund", ("rak_charge_read",), {"charge": text, "payment_intent": text}, param="refund"
-    ),
+    Resource("refunds", "refund", ("rak_charge_read",), {"charge": text, "payment_intent": text}, param="refund"),
 )
 BY_PATH = {resource.path: resource for resource in RESOURCES}
 BY_KIND = {resource.kind: resource for resource in RESOURCES}

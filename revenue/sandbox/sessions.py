@@ -40,9 +40,7 @@ _SESSION = parameters.record(
         "line_items": parameters.listed(_LINE_ITEM, most=100),
         "metadata": parameters.metadata,
         "mode": parameters.choice("payment"),
-        "payment_intent_data": parameters.record(
-            {"description": parameters.text, "metadata": parameters.metadata}
-        ),
+        "payment_intent_data": parameters.record({"description": parameters.text, "metadata": parameters.metadata}),
         "payment_method_types": parameters.listed(parameters.choice("card"), most=1),
         "success_url": parameters.address,
     },
@@ -60,9 +58,7 @@ def open_session(params: dict[str, Any], origin: str, now: int, livemode: bool) 
             param="expires_at",
         )
     if len({item["price_data"]["currency"] for item in read["line_items"]}) != 1:
-        raise StripeError(
-            400, "A Checkout Session needs line items, all in the same currency.", param="line_items"
-        )
+        raise StripeError(400, "A Checkout Session needs line items, all in the same currency.", param="line_items")
     items = [
         objects.line_item(
             item["price_data"]["product_data"]["name"],

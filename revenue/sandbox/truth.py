@@ -20,8 +20,8 @@ class CurrencyTruth:
 def truth(holdings: Holdings) -> dict[str, CurrencyTruth]:
     """Sum up per currency.
 
-    Refunded counts what left the balance, pending refunds too, failed ones not. Disputed counts withdrawals that
-    were not won back.
+    Refunded counts what left the balance, pending refunds too, failed ones not. Disputed counts withdrawals
+    that were not won back.
     """
     sums: dict[str, CurrencyTruth] = defaultdict(CurrencyTruth)
     for charge in holdings.all("charge"):

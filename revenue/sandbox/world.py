@@ -3,17 +3,17 @@
     world = World()
     account = world.add_account("Shop")
     with world.at(last_tuesday):
-        session = world.create_session(account, mode="payment", success_url="https://shop.example/", line_items=[...])
+        session = world.create_session(account, mode="payment", success_url=..., line_items=[...])
         world.pay(session["id"])
 
 Objects are handed out as they are kept: read them, never change them.
 """
 
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from heapq import heappop, heappush
 from pathlib import Path
 from threading import RLock
@@ -24,7 +24,7 @@ from revenue.sandbox.accounts import READ_PERMISSIONS, Account, ApiKey, Owner, n
 from revenue.sandbox.currencies import supported
 from revenue.sandbox.errors import StripeError, missing
 from revenue.sandbox.holdings import Holdings, Page
-from revenue.sandbox.journal import Journal
+from revenue.sandbox.journal import Journal, replay
 from revenue.sandbox.objects import StripeObject, identifier
 from revenue.sandbox.parameters import FOREVER
 from revenue.sandbox.payments import Moment
@@ -54,10 +54,9 @@ class World:
     def open(cls, path: Path, now: Callable[[], float] = time.time) -> "World":
         """Return the world as the journal at `path` left it; everything from now on is added there."""
         world = cls(now)
-        journal = Journal(path)
-        for entry in journal.replay():
+        for entry in replay(path):
             world._apply(entry)
-        world._journal = journal
+        world._journal = Journal(path)
         return world
 
     def close(self) -> None:
@@ -74,7 +73,7 @@ class World:
 
     @contextmanager
     def at(self, timestamp: int) -> Iterator[None]:
-        """Let what is done inside happen at `timestamp`; others wait, so that nobody else lives in the past."""
+        """Let what is done inside happen at `timestamp`. Others wait: nobody else lives in the past."""
         with self.lock:
             outer, self._set_time = self._set_time, timestamp
             try:
@@ -91,12 +90,10 @@ class World:
                 return self.accounts[self.keys[secret_key].owner.account_id]
             currency = supported(default_currency, "default_currency")
             account = new_account(name, country, currency, secret_key, self.now())
-            self._record({"account": asdict(account)})
+            self._record({"account": dataclasses.asdict(account)})
             return account
 
-    def add_restricted_key(
-        self, account: Account, permissions: frozenset[str], livemode: bool = False
-    ) -> str:
+    def add_restricted_key(self, account: Account, permissions: frozenset[str], livemode: bool = False) -> str:
         key = identifier("rk_live_51" if livemode else "rk_test_51", 97)
         with self.lock:
             self._record({"key": key, "owner": [account.id, livemode], "permissions": sorted(permissions)})
@@ -276,7 +273,7 @@ class World:
             session = self._required(session_id, "checkout.session")
             if session["status"] == "open":
                 owner = self._owners[session_id]
-                moment = replace(self._moment(owner), now=expires_at)
+                moment = dataclasses.replace(self._moment(owner), now=expires_at)
                 self._save(owner, payments.expire(session, moment))
 
     def _save(self, owner: Owner, changed: list[StripeObject]) -> None:

@@ -23,9 +23,7 @@ GAP = 0.2
 
 
 @register.inclusion_tag("components/_breakdown.html")
-def money_breakdown(
-    found: Breakdown, id: str, title: str, heading: str, nameless: str, empty: str
-) -> dict[str, Any]:
+def money_breakdown(found: Breakdown, id: str, title: str, heading: str, nameless: str, empty: str) -> dict[str, Any]:
     """Lay out a breakdown whose values are readable texts or country codes; `nameless` stands for none."""
     rows = [(TERRITORIES.get(row.value, row.value) or nameless, row) for row in found.rows]
     if found.others:
@@ -85,9 +83,7 @@ def money_timeseries(days: Sequence[Row], id: str, title: str, empty: str) -> di
             for tick in range(bottom, top + 1, step)
         ],
         "x_labels": [
-            {"x": round(slot * (n + 0.5), 3), "text": short}
-            for n, (_, short, _) in enumerate(bars)
-            if n % every == 0
+            {"x": round(slot * (n + 0.5), 3), "text": short} for n, (_, short, _) in enumerate(bars) if n % every == 0
         ],
         "summary": f"Net revenue by {'day' if len(days) <= MOST_BARS else 'month'}, "
         f"{format_money(sum(nets), currency)} in total.",

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from revenue import stats
-from revenue.attribution import Model
+from revenue.attribution import Evidence, Model, Reason
 from revenue.models import Attribution, Charge, CheckoutSession, Connection, LedgerLine, StripeAccount
 from revenue.stats import Breakdown, Payment, Row, Totals, Unattributed
 from sites.models import Site
@@ -60,7 +60,7 @@ def ledger(site: Site, account: StripeAccount) -> StripeAccount:
         account,
         "ch_1",
         site,
-        evidence="session metadata",
+        evidence=Evidence.SESSION,
         view_id=VIEW,
         page="/buy",
         landing_page="/",
@@ -100,30 +100,27 @@ def test_totals_are_apart_by_currency_and_say_what_is_not_attributed(
         unattributed=510,
         elsewhere=9_999,
         reasons=(
-            Unattributed("no_id", 1, 0),
-            Unattributed("unknown", 1, 500),
-            Unattributed("waiting", 1, 70),
-            Unattributed("", 0, -60),
+            Unattributed(Reason.NO_ID, 1, 0),
+            Unattributed(Reason.UNKNOWN, 1, 500),
+            Unattributed(Reason.WAITING, 1, 70),
+            Unattributed(None, 0, -60),
         ),
     )
-    dollar = Totals("usd", 800, 0, 0, 0, 0, 1, 800, 0, 0, ())
+    dollar = Totals("usd", gross=800, orders=1, attributed=800)
     assert found == [euro, dollar]
-    assert (euro.net, euro.account_net) == (8_010, 18_009)
+    assert (euro.net, euro.account_net, euro.average) == (8_010, 18_009, 3_514)
 
 
 @pytest.mark.parametrize("by", stats.DIMENSIONS)
 def test_no_breakdown_loses_or_invents_money(
     by: str,
-    limit: int | None,
     site: Site,
     ledger: StripeAccount,
     django_assert_num_queries: Callable[..., Any],
 ) -> None:
     for hit in range(3):
         send_hit(site, f"/page/{hit}", referrer=f"https://site{hit}.test/", ip=f"203.0.113.{hit}", at=NOON)
-    account_net = sum(
-        LedgerLine.objects.filter(currency="eur").exclude(kind="fee").values_list("amount", flat=True)
-    )
+    account_net = sum(LedgerLine.objects.filter(currency="eur").exclude(kind="fee").values_list("amount", flat=True))
     elsewhere = stats.totals(site, MAY, MODEL)[0].elsewhere
     for limit in (None, 1):
         with django_assert_num_queries(1):
@@ -201,9 +198,7 @@ def mirrored(ledger: StripeAccount) -> StripeAccount:
         account=ledger, stripe_id="ch_1", payment_intent="pi_1", captured=True, amount=10_000,
         amount_captured=10_000, amount_refunded=0, currency="eur", **times,
     )  # fmt: skip
-    CheckoutSession.objects.create(
-        account=ledger, stripe_id="cs_1", payment_intent="pi_1", currency="eur", **times
-    )
+    CheckoutSession.objects.create(account=ledger, stripe_id="cs_1", payment_intent="pi_1", currency="eur", **times)
     return ledger
 
 
@@ -235,11 +230,11 @@ def test_a_payment_is_listed_with_its_session_view_and_evidence(
         channel="Organic Search",
         source="Google",
         view_id=str(VIEW),
-        evidence="session metadata",
-        reason="",
+        evidence=Evidence.SESSION,
+        reason=None,
     )
-    assert (by_charge["ch_unknown"].reason, by_charge["ch_unknown"].view_id) == ("unknown", str(VIEW))
-    assert (by_charge["ch_new"].reason, by_charge["ch_new"].session) == ("waiting", "")
+    assert (by_charge["ch_unknown"].reason, by_charge["ch_unknown"].view_id) == (Reason.UNKNOWN, str(VIEW))
+    assert (by_charge["ch_new"].reason, by_charge["ch_new"].session) == (Reason.WAITING, "")
 
 
 @pytest.mark.parametrize("search", ["ch_1", "pi_1", "cs_1"])

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import uuid
 from typing import Any
@@ -89,12 +90,13 @@ def test_a_body_over_8_kib_is_too_large() -> None:
     assert refusal(b" " * (LONGEST_BODY + 1)) is Refusal.TOO_LARGE
 
 
-@given(st.binary(max_size=300) | st.dictionaries(st.text(), st.text() | st.integers()).map(lambda said: json.dumps(said).encode()))
+@given(
+    st.binary(max_size=300)
+    | st.dictionaries(st.text(), st.text() | st.integers()).map(lambda said: json.dumps(said).encode())
+)
 def test_any_body_is_a_hit_or_a_refusal(raw: bytes) -> None:
-    try:
-        parse(raw)
-    except RefusedError as error:
-        assert error.refusal in (Refusal.MALFORMED, Refusal.TOO_LARGE)
+    with contextlib.suppress(RefusedError):
+        assert isinstance(parse(raw), Hit)
 
 
 @given(st.text(), st.text())

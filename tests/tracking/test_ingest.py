@@ -149,9 +149,13 @@ def test_the_address_is_nowhere_in_the_database(site: Site) -> None:
         pytest.param([PLAIN, BROWSER, (b"origin", b"https://evil.example")], {}, 403, "other-host", id="other-origin"),
         pytest.param([PLAIN, BROWSER, (b"origin", b"null")], {}, 403, "other-host", id="null-origin"),
         pytest.param([PLAIN], {}, 202, "bot", id="no-user-agent"),
-        pytest.param([PLAIN, (b"user-agent", b"Googlebot/2.1 (+http://www.google.com/bot.html)")], {}, 202, "bot", id="bot"),
+        pytest.param(
+            [PLAIN, (b"user-agent", b"Googlebot/2.1 (+http://www.google.com/bot.html)")], {}, 202, "bot", id="bot"
+        ),
         pytest.param([PLAIN, BROWSER, (b"sec-purpose", b"prefetch;prerender")], {}, 202, "bot", id="prefetch"),
-        pytest.param([(b"content-type", b"multipart/form-data"), BROWSER], {}, 415, "wrong-content-type", id="multipart"),
+        pytest.param(
+            [(b"content-type", b"multipart/form-data"), BROWSER], {}, 415, "wrong-content-type", id="multipart"
+        ),
         pytest.param([BROWSER], {}, 415, "wrong-content-type", id="no-type"),
         pytest.param([PLAIN, BROWSER, (b"content-length", b"10000000")], {}, 413, "too-large", id="large"),
         pytest.param([PLAIN, BROWSER], {"view": "x"}, 400, "malformed", id="malformed"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import itertools
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -14,30 +15,25 @@ from hypothesis import strategies as st
 from tests.factories import SiteFactory
 from tracking.connections import Pipe
 from tracking.models import View, Visit
-from tracking.recorder import STATEMENT, VISIT_PAUSE, FullError, Recorder, Sighting, rows
+from tracking.recorder import STATEMENT, TEXTS, VISIT_PAUSE, FullError, Recorder, Sighting, rows
 
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 
 
-def sighting(site_id: int, visitor: int = 1, view: int | None = None, at: dt.datetime = NOON, path: str = "/") -> Sighting:
+def sighting(
+    site_id: int, visitor: int = 1, view: int | None = None, at: dt.datetime = NOON, path: str = "/"
+) -> Sighting:
     view_id = uuid.UUID(int=view) if view is not None else uuid.uuid4()
-    texts = dict.fromkeys(
-        "channel source referrer utm_source utm_medium utm_campaign utm_term utm_content click_id country "
-        "browser os device".split(),
-        "",
-    )
+    texts = dict.fromkeys(TEXTS, "") | {"hostname": "shop.example", "path": path}
     return Sighting(
         site_id=site_id,
         id=view_id,
         view_id=view_id,
-        event="",
         visitor=uuid.UUID(int=visitor),
         previous_visitor=uuid.UUID(int=visitor + 10**9),
         visit_id=uuid.uuid4(),
         at=at,
         patience=VISIT_PAUSE,
-        hostname="shop.example",
-        path=path,
         variants=(),
         **texts,
     )
@@ -148,15 +144,15 @@ def test_a_queue_that_is_full_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     hits=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(0, 200)), min_size=1, max_size=30),
     sizes=st.lists(st.integers(1, 7), min_size=1, max_size=5),
 )
-def test_visits_add_up_however_hits_fall_into_batches(
-    hits: list[tuple[int, int, int]], sizes: list[int]
-) -> None:
+def test_visits_add_up_however_hits_fall_into_batches(hits: list[tuple[int, int, int]], sizes: list[int]) -> None:
     """(visitor, view, minute) in time order, with repeats, in batches of any size less than the pause long."""
     from django.db import connection, transaction  # noqa: PLC0415
 
     with transaction.atomic():
         site = SiteFactory()
-        hits = sorted({view: (visitor, view, minute) for visitor, view, minute in hits}.values(), key=lambda hit: hit[2])
+        hits = sorted(
+            {view: (visitor, view, minute) for visitor, view, minute in hits}.values(), key=lambda hit: hit[2]
+        )
         batch: list[Sighting] = []
         turn = 0
         for visitor, view, minute in hits:
@@ -170,7 +166,7 @@ def test_visits_add_up_however_hits_fall_into_batches(
         expected = 0
         for visitor in {hit[0] for hit in hits}:
             minutes = [minute for who, _, minute in hits if who == visitor]
-            expected += 1 + sum(later - earlier >= 30 for earlier, later in zip(minutes, minutes[1:], strict=False))
+            expected += 1 + sum(later - earlier >= 30 for earlier, later in itertools.pairwise(minutes))
         visits = Visit.objects.filter(site=site)
         assert visits.count() == expected
         assert sum(visits.values_list("views", flat=True)) == View.objects.filter(site=site).count() == len(hits)

@@ -29,9 +29,7 @@ def tagged(query: str) -> str:
         pytest.param("https://de.search.yahoo.com/", "Organic Search", "Yahoo", id="country as subdomain"),
         pytest.param("https://yandex.ru/search/", "Organic Search", "Yandex", id="yandex"),
         pytest.param("https://duckduckgo.com/", "Organic Search", "DuckDuckGo", id="duckduckgo"),
-        pytest.param(
-            "https://docs.google.com/document/d/1", "Referral", "docs.google.com", id="not all google"
-        ),
+        pytest.param("https://docs.google.com/document/d/1", "Referral", "docs.google.com", id="not all google"),
         pytest.param("https://google.github.io/", "Referral", "google.github.io", id="not google's host"),
         pytest.param("https://google.com.evil.net/", "Referral", "google.com.evil.net", id="google in front"),
         pytest.param("https://notgoogle.com/", "Referral", "notgoogle.com", id="google at the end"),
@@ -51,9 +49,7 @@ def tagged(query: str) -> str:
         pytest.param("https://news.ycombinator.com/", "Referral", "news.ycombinator.com", id="unlisted site"),
         pytest.param("http://intranet/wiki", "Referral", "intranet", id="host without a dot"),
         pytest.param("android-app://com.google.android.gm/", "Email", "Gmail", id="gmail app"),
-        pytest.param(
-            "android-app://com.google.android.googlequicksearchbox", "Organic Search", "Google", id="app"
-        ),
+        pytest.param("android-app://com.google.android.googlequicksearchbox", "Organic Search", "Google", id="app"),
         pytest.param("android-app://com.Slack/", "Referral", "com.slack", id="unlisted app"),
     ],
 )
@@ -70,13 +66,9 @@ def test_referrer_gives_channel_and_source(referrer: str, channel: str, source: 
         pytest.param("utm_source=www.Google.com", "", "Organic Search", "Google", id="source as host"),
         pytest.param("utm_source=LinkedIn+Ads&utm_medium=cpc", "", "Paid Social", "LinkedIn", id="alias"),
         pytest.param("UTM_Source=IG", "", "Organic Social", "Instagram", id="upper case"),
-        pytest.param(
-            "utm_source=&utm_source=fb", "", "Organic Social", "Facebook", id="empty does not count"
-        ),
+        pytest.param("utm_source=&utm_source=fb", "", "Organic Social", "Facebook", id="empty does not count"),
         pytest.param("utm_source=bing&utm_source=fb", "", "Organic Search", "Bing", id="first one counts"),
-        pytest.param(
-            "utm_source=acme&utm_campaign=x-cross-network", "", "Cross-network", "acme", id="cross-network"
-        ),
+        pytest.param("utm_source=acme&utm_campaign=x-cross-network", "", "Cross-network", "acme", id="cross-network"),
         pytest.param("utm_source=amazon&utm_medium=cpc", "", "Paid Shopping", "Amazon", id="paid shopping"),
         pytest.param(
             "utm_source=google&utm_medium=cpc&utm_campaign=shopping",
@@ -87,17 +79,12 @@ def test_referrer_gives_channel_and_source(referrer: str, channel: str, source: 
         ),
         pytest.param("utm_source=google&utm_medium=CPC", "", "Paid Search", "Google", id="paid search"),
         pytest.param("utm_source=google&utm_medium=display", "", "Display", "Google", id="display"),
-        pytest.param(
-            "utm_source=youtube&utm_medium=paid-video", "", "Paid Video", "YouTube", id="paid video"
-        ),
+        pytest.param("utm_source=youtube&utm_medium=paid-video", "", "Paid Video", "YouTube", id="paid video"),
         pytest.param("utm_source=acme&utm_medium=ppc", "", "Paid Other", "acme", id="paid other"),
         pytest.param("utm_source=acme&utm_medium=unpaid", "", "Unassigned", "acme", id="not paid"),
-        pytest.param(
-            "utm_source=acme&utm_campaign=my-shop", "", "Organic Shopping", "acme", id="shop campaign"
-        ),
-        pytest.param(
-            "utm_source=acme&utm_campaign=workshop", "", "Unassigned", "acme", id="workshop is no shop"
-        ),
+        pytest.param("utm_source=acme&utm_medium=ppcx", "", "Unassigned", "acme", id="not quite ppc"),
+        pytest.param("utm_source=acme&utm_campaign=my-shop", "", "Organic Shopping", "acme", id="shop campaign"),
+        pytest.param("utm_source=acme&utm_campaign=workshop", "", "Unassigned", "acme", id="workshop is no shop"),
         pytest.param("utm_source=acme&utm_medium=social", "", "Organic Social", "acme", id="social medium"),
         pytest.param("utm_source=acme&utm_medium=video", "", "Organic Video", "acme", id="video medium"),
         pytest.param("utm_source=acme&utm_medium=organic", "", "Organic Search", "acme", id="organic medium"),
@@ -110,12 +97,8 @@ def test_referrer_gives_channel_and_source(referrer: str, channel: str, source: 
         pytest.param("utm_source=acme&utm_medium=sms", "", "SMS", "acme", id="sms"),
         pytest.param("utm_source=acme&utm_medium=webpush", "", "Mobile Push", "acme", id="push"),
         pytest.param("utm_source=acme", "", "Unassigned", "acme", id="says too little"),
-        pytest.param(
-            "utm_source=may&utm_medium=email", "https://www.google.com/", "Email", "may", id="tags win"
-        ),
-        pytest.param(
-            "utm_source=bio", "https://l.instagram.com/", "Organic Social", "bio", id="referrer's kind"
-        ),
+        pytest.param("utm_source=may&utm_medium=email", "https://www.google.com/", "Email", "may", id="tags win"),
+        pytest.param("utm_source=bio", "https://l.instagram.com/", "Organic Social", "bio", id="referrer's kind"),
         pytest.param(
             "utm_source=ann&utm_medium=affiliate",
             "https://l.instagram.com/",
@@ -123,16 +106,10 @@ def test_referrer_gives_channel_and_source(referrer: str, channel: str, source: 
             "ann",
             id="medium's kind",
         ),
-        pytest.param(
-            "utm_source=acme", "https://blog.example.org/", "Referral", "acme", id="named by the tag"
-        ),
-        pytest.param(
-            "utm_campaign=may", "https://www.google.com/", "Organic Search", "Google", id="campaign only"
-        ),
+        pytest.param("utm_source=acme", "https://blog.example.org/", "Referral", "acme", id="named by the tag"),
+        pytest.param("utm_campaign=may", "https://www.google.com/", "Organic Search", "Google", id="campaign only"),
         pytest.param("utm_source=may&utm_medium=email", f"{SHOP}/go", "Email", "may", id="own redirect"),
-        pytest.param(
-            "utm_source=paypal&utm_medium=affiliate", "", "Affiliates", "PayPal", id="gateway as partner"
-        ),
+        pytest.param("utm_source=paypal&utm_medium=affiliate", "", "Affiliates", "PayPal", id="gateway as partner"),
         pytest.param("ref=google&q=utm_source", "", "Direct", "", id="other parameters"),
         pytest.param("a=1#utm_source=google", "", "Direct", "", id="fragment"),
     ],
@@ -148,18 +125,12 @@ def test_tags_give_channel_and_source(query: str, referrer: str, channel: str, s
         pytest.param("gclid=1", "https://www.google.com/", "Paid Search", "Google", "gclid", id="google ads"),
         pytest.param("gclid=1&fbclid=2", "", "Paid Search", "Google", "gclid", id="ad before share"),
         pytest.param("gclid=1&utm_medium=display", "", "Display", "Google", "gclid", id="google display"),
-        pytest.param(
-            "gclid=1&utm_source=acme", "", "Paid Search", "acme", "gclid", id="tag names, click id tells"
-        ),
-        pytest.param(
-            "wbraid=1", "https://news.site.com/", "Paid Search", "Google", "wbraid", id="on a partner's site"
-        ),
+        pytest.param("gclid=1&utm_source=acme", "", "Paid Search", "acme", "gclid", id="tag names, click id tells"),
+        pytest.param("wbraid=1", "https://news.site.com/", "Paid Search", "Google", "wbraid", id="on a partner's site"),
         pytest.param("msclkid=1", "https://duckduckgo.com/", "Paid Search", "Bing", "msclkid", id="bing ads"),
         pytest.param("ttclid=1&utm_medium=social", "", "Paid Social", "TikTok", "ttclid", id="tiktok ads"),
         pytest.param("scCID=1", "", "Paid Social", "Snapchat", "ScCid", id="spelling of the platform"),
-        pytest.param(
-            "fbclid=1", "", "Organic Social", "Facebook", "fbclid", id="fbclid does not prove an ad"
-        ),
+        pytest.param("fbclid=1", "", "Organic Social", "Facebook", "fbclid", id="fbclid does not prove an ad"),
         pytest.param("fbclid=1&utm_medium=paid", "", "Paid Social", "Facebook", "fbclid", id="paid facebook"),
         pytest.param(
             "fbclid=1",
@@ -185,7 +156,7 @@ def test_click_id_tells_the_ad(query: str, referrer: str, channel: str, source: 
         pytest.param(SHOP, "https://blog.example.com/post", id="sister host"),
         pytest.param("https://a.example.co.uk/", "https://b.example.co.uk/", id="under co.uk"),
         pytest.param("http://localhost:8000/", "http://localhost:3000/", id="other port"),
-        pytest.param("https://münchen.de/", "https://xn--mnchen-3ya.de/", id="two spellings"),
+        pytest.param("https://xn--mnchen-3ya.de/", "https://shop.xn--mnchen-3ya.de/", id="international"),
         pytest.param("http://10.0.0.1/", "http://10.0.0.1/", id="address"),
     ],
 )
@@ -196,13 +167,10 @@ def test_own_site_is_no_source(page_url: str, referrer: str) -> None:
 @pytest.mark.parametrize(
     ("page_url", "referrer", "source"),
     [
-        pytest.param(
-            "https://bob.github.io/", "https://alice.github.io/", "alice.github.io", id="github pages"
-        ),
+        pytest.param("https://bob.github.io/", "https://alice.github.io/", "alice.github.io", id="github pages"),
         pytest.param("https://a.co.uk/", "https://b.co.uk/", "b.co.uk", id="same public suffix"),
-        pytest.param(
-            "http://10.0.0.1/", "http://192.168.0.1/", "192.168.0.1", id="addresses have no parents"
-        ),
+        pytest.param("http://10.0.0.1/", "http://192.168.0.1/", "192.168.0.1", id="addresses have no parents"),
+        pytest.param("http://localhost/", "http://intranet/", "intranet", id="hosts without a dot"),
         pytest.param("not an address", "https://blog.example.com/", "blog.example.com", id="page unknown"),
     ],
 )
@@ -236,23 +204,18 @@ def test_page_about_a_gateway_is_a_referral() -> None:
     [
         pytest.param("https://google.com", "google.com/", id="no path"),
         pytest.param("https://www.google.com/", "google.com/", id="www"),
-        pytest.param(
-            "https://blog.example.org/post/1?email=a@b.c#top", "blog.example.org/post/1", id="query"
-        ),
+        pytest.param("https://blog.example.org/post/1?email=a@b.c#top", "blog.example.org/post/1", id="query"),
         pytest.param("https://blog.example.org#top", "blog.example.org/", id="fragment"),
-        pytest.param(
-            "https://ann:secret@blog.example.org:8443/", "blog.example.org/", id="userinfo and port"
-        ),
+        pytest.param("https://ann:secret@blog.example.org:8443/", "blog.example.org/", id="userinfo and port"),
         pytest.param("https://a@b@blog.example.org/", "blog.example.org/", id="two at signs"),
         pytest.param(r"https://blog.example.org\@google.com/", "blog.example.org/", id="backslash"),
         pytest.param("HTTPS://Blog.Example.ORG./Post", "blog.example.org/Post", id="case and trailing dot"),
         pytest.param(" https://blog.example.org/ ", "blog.example.org/", id="spaces"),
-        pytest.param("https://bücher.example/", "xn--bcher-kva.example/", id="international"),
+        pytest.param("https://xn--bcher-kva.example/", "xn--bcher-kva.example/", id="international"),
+        pytest.param("https://bücher.example/", "", id="international, not from a browser"),
         pytest.param("https://blog.example.org/a\0b\ud800c", "blog.example.org/abc", id="unstorable"),
         pytest.param("android-app://com.google.android.gm", "com.google.android.gm/", id="app"),
-        pytest.param(
-            "https://blog.example.org/" + "a" * 100_000, "blog.example.org/" + "a" * 483, id="long path"
-        ),
+        pytest.param("https://blog.example.org/" + "a" * 100_000, "blog.example.org/" + "a" * 483, id="long path"),
         pytest.param("http://[2001:db8::1]/", "", id="IPv6"),
         pytest.param("http://[::1", "", id="half an IPv6"),
         pytest.param("javascript:alert(1)", "", id="javascript"),
@@ -263,7 +226,7 @@ def test_page_about_a_gateway_is_a_referral() -> None:
         pytest.param("https://exa mple.org/", "", id="space in host"),
         pytest.param("https://example.org:port/", "", id="no number as port"),
         pytest.param("https://" + "a" * 100_000, "", id="long host"),
-        pytest.param("https://" + "ü." * 126 + "de/", "", id="long international host"),
+        pytest.param("https://" + "a." * 126 + "de/", "", id="many labels"),
         pytest.param("https://\ud800/", "", id="half a surrogate pair"),
     ],
 )
@@ -309,9 +272,7 @@ urls = st.one_of(
 
 
 @given(page_url=urls, referrer=urls)
-@example(
-    page_url="https://a.b/?utm_source=" + "\0é " * 50_000, referrer="https://a.b/" + "\udfff\0é" * 50_000
-)
+@example(page_url="https://a.b/?utm_source=" + "\0é " * 50_000, referrer="https://a.b/" + "\udfff\0é" * 50_000)
 @example(page_url="https://a.b/?" + "utm_term=%00&" * 10_000, referrer="https://" + "@" * 100_000)
 def test_any_text_gives_short_storable_strings(page_url: str, referrer: str) -> None:
     found = classify(page_url, referrer)

@@ -45,13 +45,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, port: int, **options: Any) -> None:
         web, shop_port, stripe_port = f"http://localhost:{port}", port + 1, port + 2
         stripe = f"http://127.0.0.1:{stripe_port}"
-        if settings.STRIPE_API_BASE != stripe or settings.BASE_URL != web:
+        if stripe != settings.STRIPE_API_BASE or web != settings.BASE_URL:
             # Settings are read once, so the command begins again with the demo's own.
             os.environ.update(STRIPE_API_BASE=stripe, BASE_URL=web)
             os.execv(sys.executable, [sys.executable, *sys.argv])
         stopping = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda signum, frame: _stop(stopping, signum, frame))
+        for asked in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(asked, lambda signum, frame: _stop(stopping, signum, frame))
         try:
             for number in (port, shop_port, stripe_port):
                 processes.require_free(number)

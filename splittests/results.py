@@ -1,0 +1,298 @@
+"""What each variant of a test earned, from the page views that showed it and its visitors' lines in the ledger.
+
+A visitor is one for a day, and belongs to a variant from the first page view that showed it while the test
+ran. Somebody whom the test showed two variants tells nothing about either and is only counted as such. An
+order counts when the page view it was paid from is such a visitor's, when it was paid after that first page
+view, in the test's currency, and when it reached the target, if there is one. What it brought is what the
+ledger says now: refunds and disputes lower it even after the test has stopped, and the same ledger always
+gives the same results.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from revenue.attribution import Model
+from revenue.models.ledger import Kind
+from revenue.money import format_money
+from sites.models import Site
+from splittests import inference
+from splittests.inference import Comparison, Interval, Sums
+from splittests.models import SplitTest
+
+# Below either, the intervals are too rough to be put into words.
+LEAST_VISITORS = 100
+LEAST_CONVERSIONS = 25
+# Fabijan et al., "Diagnosing sample ratio mismatch in online controlled experiments", KDD 2019, warn below
+# 0.0005 or 0.001, so that a sound test is hardly ever accused.
+SUSPICIOUS_RATIO_P = 0.001
+
+# Money moves only in these; fees are the account's, in the currency that it settles in.
+REVENUE_KINDS = [Kind.CHARGE, Kind.REFUND, Kind.REFUND_FAILURE, Kind.DISPUTE, Kind.PAYMENT_FAILURE]
+
+# `variant_id` is NULL for those who saw two.
+EXPOSED = """
+    exposed AS (
+        SELECT test.id AS test_id, seen.visitor, min(seen.at) AS first_at,
+               CASE WHEN min(variant.id) = max(variant.id) THEN min(variant.id) END AS variant_id
+        FROM splittests_splittest test
+        JOIN tracking_view seen ON seen.site_id = %(site)s AND seen.at >= test.started_at
+         AND (test.stopped_at IS NULL OR seen.at < test.stopped_at)
+        CROSS JOIN LATERAL unnest(seen.variants) shown(id)
+        JOIN splittests_variant variant ON variant.id = shown.id AND variant.test_id = test.id
+        WHERE test.site_id = %(site)s AND test.id = coalesce(%(test)s, test.id)
+        GROUP BY test.id, seen.visitor
+    )
+"""
+
+# Stripe tells the time of a payment in whole seconds, hence date_trunc.
+RESULTS = f"""
+    WITH {EXPOSED},
+    orders AS (
+        SELECT exposed.visitor, sum(line.amount) AS net,
+               sum(line.amount) FILTER (WHERE line.kind = 'charge') AS gross
+        FROM exposed
+        JOIN revenue_attribution decision ON decision.site_id = %(site)s
+         AND decision.visitor = exposed.visitor AND decision.model = %(model)s AND decision.reason = ''
+        JOIN revenue_ledgerline line ON line.account_id = decision.account_id
+         AND line.charge = decision.charge AND line.currency = %(currency)s AND line.kind = ANY(%(kinds)s)
+        GROUP BY exposed.visitor, exposed.first_at, decision.account_id, decision.charge
+        HAVING sum(line.amount) FILTER (WHERE line.kind = 'charge') >= %(target)s
+           AND min(line.occurred_at) FILTER (WHERE line.kind = 'charge')
+               >= date_trunc('second', exposed.first_at)
+    ),
+    buyers AS (
+        SELECT visitor, count(*) AS orders, sum(gross) AS gross, sum(net) AS net FROM orders GROUP BY visitor
+    )
+    SELECT variant.name, variant.weight, count(exposed.visitor), count(buyers.visitor),
+           coalesce(sum(buyers.orders), 0)::bigint, coalesce(sum(buyers.gross), 0)::bigint,
+           coalesce(sum(buyers.net), 0)::bigint, coalesce(sum(buyers.net * buyers.net), 0),
+           (SELECT count(*) FROM exposed WHERE variant_id IS NULL)
+    FROM splittests_variant variant
+    LEFT JOIN exposed ON exposed.variant_id = variant.id
+    LEFT JOIN buyers ON buyers.visitor = exposed.visitor
+    WHERE variant.test_id = %(test)s
+    GROUP BY variant.id ORDER BY variant.id
+"""
+
+OVERVIEW = f"""
+    WITH {EXPOSED}
+    SELECT test.*, count(exposed.variant_id) AS visitors
+    FROM splittests_splittest test LEFT JOIN exposed ON exposed.test_id = test.id
+    WHERE test.site_id = %(site)s
+    GROUP BY test.id ORDER BY test.created_at DESC, test.id DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One variant's visitors and what they paid, in minor units; `net` is `gross` less what went back."""
+
+    name: str
+    weight: int
+    currency: str
+    visitors: int
+    conversions: int
+    orders: int
+    gross: int
+    net: int
+    net_squares: int
+
+    @property
+    def sums(self) -> Sums:
+        return Sums(self.visitors, self.net, self.net_squares)
+
+    @property
+    def conversion_rate(self) -> Interval | None:
+        return inference.proportion(self.conversions, self.visitors)
+
+    @property
+    def revenue_per_visitor(self) -> Interval | None:
+        return inference.mean(self.sums)
+
+    @property
+    def is_telling(self) -> bool:
+        return self.visitors >= LEAST_VISITORS and self.conversions >= LEAST_CONVERSIONS
+
+    @property
+    def net_text(self) -> str:
+        return format_money(self.net, self.currency)
+
+    @property
+    def returned_text(self) -> str:
+        return format_money(self.gross - self.net, self.currency) if self.gross != self.net else ""
+
+    @property
+    def average_order_text(self) -> str:
+        return _money(self.net / self.orders, self.currency) if self.orders else "–"
+
+    @property
+    def rate_text(self) -> str:
+        return f"{self.conversions / self.visitors:.1%}" if self.visitors else "–"
+
+    @property
+    def rate_range(self) -> str:
+        rate = self.conversion_rate
+        return f"{rate.low:.1%} to {rate.high:.1%}" if rate else ""
+
+    @property
+    def per_visitor_text(self) -> str:
+        return _money(self.net / self.visitors, self.currency) if self.visitors else "–"
+
+    @property
+    def per_visitor_range(self) -> str:
+        mean = self.revenue_per_visitor
+        return f"{_money(mean.low, self.currency)} to {_money(mean.high, self.currency)}" if mean else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """An interval as percentages of a width that all intervals of the picture share."""
+
+    low: float
+    estimate: float
+    high: float
+    zero: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What may be said of one variant's revenue per visitor against the control's."""
+
+    control: Arm
+    variant: Arm
+    comparison: Comparison | None
+    drawing: Drawing | None
+
+    @property
+    def is_telling(self) -> bool:
+        return self.control.is_telling and self.variant.is_telling
+
+    @property
+    def tone(self) -> str:
+        if self.comparison is None or not self.is_telling:
+            return ""
+        if self.comparison.difference.low > 0:
+            return "good"
+        return "bad" if self.comparison.difference.high < 0 else ""
+
+    @property
+    def sentence(self) -> str:
+        """Say what the interval says, and no more."""
+        if not self.is_telling:
+            return f"Too early to tell: both need {LEAST_VISITORS} visitors and {LEAST_CONVERSIONS} conversions."
+        if self.comparison is None:
+            return "All visitors brought the same, so there is no range to be given."
+        low, high = self.comparison.difference.low, self.comparison.difference.high
+        less, more = _money(abs(low), self.variant.currency), _money(abs(high), self.variant.currency)
+        if low > 0:
+            return f"Between {less} and {more} more per visitor than {self.control.name}."
+        if high < 0:
+            return f"Between {more} and {less} less per visitor than {self.control.name}."
+        return (
+            f"Anything between {less} less and {more} more per visitor than {self.control.name}: "
+            "the difference may be chance."
+        )
+
+    @property
+    def difference_text(self) -> str:
+        if self.comparison is None:
+            return "–"
+        estimate = self.comparison.difference.estimate
+        return f"{'+' if estimate > 0 else ''}{_money(estimate, self.variant.currency)}"
+
+    @property
+    def uplift_text(self) -> str:
+        """Give the difference as a share of the control's revenue, with its range; empty if that is none."""
+        uplift = self.comparison.uplift if self.comparison else None
+        return f"{uplift.estimate:+.1%} ({uplift.low:+.1%} to {uplift.high:+.1%})" if uplift else ""
+
+    @property
+    def p_text(self) -> str:
+        if self.comparison is None:
+            return "–"
+        return f"{self.comparison.p_value:.3f}" if self.comparison.p_value >= 0.001 else "under 0.001"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The arms, the control first, and how many visitors were left out because they saw two variants."""
+
+    arms: tuple[Arm, ...]
+    excluded: int
+
+    @property
+    def is_lopsided(self) -> bool:
+        """Tell whether visitors split so unlike the weights that something must be broken."""
+        p = inference.sample_ratio_p([arm.visitors for arm in self.arms], [arm.weight for arm in self.arms])
+        return p is not None and p < SUSPICIOUS_RATIO_P
+
+    @property
+    def readings(self) -> list[Reading]:
+        """Compare each variant with the control."""
+        control, *variants = self.arms
+        comparisons = [inference.difference(control.sums, variant.sums) for variant in variants]
+        drawings = _drawings([comparison.difference if comparison else None for comparison in comparisons])
+        return [Reading(control, *each) for each in zip(variants, comparisons, drawings, strict=True)]
+
+
+def results_of(test: SplitTest) -> Results:
+    parameters = {
+        "site": test.site_id,
+        "test": test.pk,
+        "model": Model.LAST.value,
+        "kinds": [kind.value for kind in REVENUE_KINDS],
+        "currency": test.currency,
+        # Without a target any order counts that brought something.
+        "target": test.target_amount or 1,
+    }
+    found = _rows(RESULTS, parameters)
+    arms = tuple(
+        Arm(
+            name=name,
+            weight=weight,
+            currency=test.currency,
+            visitors=visitors,
+            conversions=conversions,
+            orders=orders,
+            gross=gross,
+            net=net,
+            net_squares=int(squares),
+        )
+        for name, weight, visitors, conversions, orders, gross, net, squares, _ in found
+    )
+    return Results(arms, excluded=found[0][-1] if found else 0)
+
+
+def overview(site: Site) -> list[SplitTest]:
+    """Give the site's tests, the newest first, each with the `visitors` it counts."""
+    return list(SplitTest.objects.raw(OVERVIEW, {"site": site.pk, "test": None}))
+
+
+def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def _money(minor: float, currency: str) -> str:
+    return format_money(round(minor), currency)
+
+
+def _drawings(intervals: Iterable[Interval | None]) -> list[Drawing | None]:
+    """Place the intervals on one scale on which zero, too, has its place."""
+    intervals = list(intervals)
+    ends = [0.0, *(end for interval in intervals if interval for end in (interval.low, interval.high))]
+    # Room for the round ends of the lines.
+    margin = (max(ends) - min(ends)) * 0.05
+    start, width = min(ends) - margin, max(ends) - min(ends) + 2 * margin
+
+    def place(value: float) -> float:
+        return round(100 * (value - start) / width, 2)
+
+    return [
+        Drawing(place(interval.low), place(interval.estimate), place(interval.high), place(0)) if interval else None
+        for interval in intervals
+    ]

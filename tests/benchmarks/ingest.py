@@ -1,0 +1,101 @@
+"""How many hits a second one server process takes, each committed before it is answered.
+
+    apt-get install -y wrk && uv run --group dev python -m tests.benchmarks.ingest [--seconds 10] [--connections 64]
+
+Starts the real server on a database of its own in a temporary folder, lets wrk send page views of many visitors,
+and counts afterwards: every 202 must be a row.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+SCRIPT = """
+local n = 0
+local thread = 0
+function setup(t) t:set("id", thread); thread = thread + 1 end
+function init() math.randomseed(os.time() + id * 7919) end
+function request()
+  n = n + 1
+  local view = string.format("%08x-%04x-7%03x-8%03x-%012x", os.time(), id, math.random(0, 4095),
+                             math.random(0, 4095), n)
+  local visitor = math.random(0, 20000)
+  wrk.headers["X-Forwarded-For"] = "91.64." .. math.floor(visitor / 250) .. "." .. (visitor % 250 + 1)
+  return wrk.format("POST", "/collect", nil,
+    '{"site":"SITE","view":"' .. view .. '","url":"https://bench.example/page/' .. math.random(1, 500) ..
+    '","referrer":"https://www.google.com/","variants":[]}')
+end
+function response(status) if status ~= 202 then refused = (refused or 0) + 1 end end
+wrk.headers["Content-Type"] = "text/plain"
+wrk.headers["User-Agent"] = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) " ..
+  "Chrome/142.0.0.0 Safari/537.36"
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--port", type=int, default=8790)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        os.environ.update(
+            VAR_DIR=str(Path(folder, "var")), DJANGO_SETTINGS_MODULE="humblytics.settings", TRUSTED_PROXIES="127.0.0.1"
+        )
+        measure(asked, Path(folder))
+
+
+def measure(asked: argparse.Namespace, folder: Path) -> None:
+    import django  # noqa: PLC0415  the settings read the environment that main() has just made
+
+    django.setup()
+    from django.core.management import call_command  # noqa: PLC0415
+
+    from sites.models import Site  # noqa: PLC0415
+    from tracking.models import View, Visit  # noqa: PLC0415
+
+    call_command("migrate", verbosity=0)
+    site = Site.objects.create(domain="bench.example")
+    script = folder / "hits.lua"
+    script.write_text(SCRIPT.replace("SITE", site.key))
+    url = f"http://127.0.0.1:{asked.port}"
+    command = ["-m", "uvicorn", "humblytics.asgi:application", "--port", str(asked.port), "--no-proxy-headers"]
+    server = subprocess.Popen([sys.executable, *command, "--no-access-log", "--log-level", "warning"])
+    try:
+        wait_for(f"{url}/collect")
+        wrk = ["wrk", "-t1", f"-c{asked.connections}", "--latency", "-s", str(script)]
+        subprocess.run([*wrk, "-d2", url], check=True, capture_output=True)
+        before = View.objects.count()
+        done = subprocess.run([*wrk, f"-d{asked.seconds}", url], check=True, capture_output=True, text=True).stdout
+    finally:
+        server.terminate()
+        server.wait()
+    sys.stdout.write(done)
+    found = re.search(r"(\d+) requests in", done)
+    assert found
+    answered, rows = int(found[1]), View.objects.count() - before
+    # Hits that were still under way when wrk stopped are rows without a counted answer.
+    assert "Non-2xx" not in done, "some hits were refused"
+    assert 0 <= rows - answered <= asked.connections * 2, f"{answered} answered, {rows} rows"
+    sys.stdout.write(f"{answered} answered 202, {rows} rows, {Visit.objects.count()} visits\n")
+
+
+def wait_for(url: str) -> None:
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="OPTIONS"), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("the server did not start")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from revenue import connecting, tasks
+from revenue.attribution import Evidence, Reason
+from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
+from sites.models import Role, Site
+from tests.factories import MembershipFactory, send_hit
+
+KEY = "sk_test_51Hxcafecafecafecafecafe"
+PANELS = (
+    *("as-of", "totals", "by-day", "channels", "sources", "referrers", "campaigns", "landing-pages"),
+    *("purchase-pages", "countries", "browsers", "operating-systems", "devices", "payments"),
+)
+PAGE = "/shop.example/revenue/"
+SETTINGS = "/shop.example/settings/revenue/"
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The connections whose sync was queued; there is no queue here."""
+    found: list[int] = []
+    monkeypatch.setattr(tasks.sync_connection, "delay", found.append)
+    return found
+
+
+@pytest.fixture
+def connection(site: Site) -> Connection:
+    account = StripeAccount.objects.create(acct_id="acct_1", livemode=False, default_currency="eur")
+    now = timezone.now()
+    return Connection.objects.create(
+        site=site, account=account, key_hint="sk_test_…cafe", connected_at=now, synced_at=now
+    )
+
+
+def pay(connection: Connection, charge: str, amount: int, currency: str = "eur", **decision: Any) -> None:
+    now = timezone.now()
+    LedgerLine.objects.create(
+        account=connection.account, key=f"charge:{charge}:gross", kind="charge", amount=amount,
+        currency=currency, occurred_at=now, charge=charge,
+    )  # fmt: skip
+    Attribution.objects.create(
+        account=connection.account, charge=charge, model="last_non_direct", rules_version=1, decided_at=now,
+        **decision,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def paid(site: Site, connection: Connection) -> Connection:
+    send_hit(site, "/", referrer="https://www.google.com/")
+    pay(
+        connection, "ch_1", 123_450, site=site, channel="Organic Search", source="Google", country="DE",
+        evidence=Evidence.SESSION,
+    )  # fmt: skip
+    pay(connection, "ch_2", 5_000, reason=Reason.NO_ID)
+    return connection
+
+
+def test_an_unconnected_site_is_led_to_the_settings(owner_client: Client, site: Site) -> None:
+    answer = owner_client.get(PAGE).content.decode()
+    assert "Connect Stripe" in answer
+    assert f'href="{SETTINGS}"' in answer
+
+
+def test_the_page_says_what_is_attributed_and_what_is_not(owner_client: Client, paid: Connection) -> None:
+    answer = " ".join(owner_client.get(PAGE).content.decode().split())
+    assert "Attributed <strong>€1,234.50</strong> + not attributed <strong>€50.00</strong>" in answer
+    assert "Stripe’s total <strong>€1,284.50</strong>, as of" in answer
+    assert Reason.NO_ID.sentence in answer
+    assert "viewId" in answer
+
+
+def test_every_panel_is_on_the_page_and_answers_alone(owner_client: Client, paid: Connection) -> None:
+    page = owner_client.get(PAGE).content.decode()
+    for name in PANELS:
+        assert f'id="{name}"' in page
+        assert f'"{PAGE}{name}/?' in page
+        answer = owner_client.get(f"{PAGE}{name}/?period=30d&model=last&currency=eur")
+        assert answer.status_code == 200
+        assert f'id="{name}"' in answer.content.decode()
+        assert "<html" not in answer.content.decode()
+
+
+def test_a_panel_shows_money_and_visitors(owner_client: Client, paid: Connection) -> None:
+    answer = owner_client.get(f"{PAGE}channels/").content.decode()
+    assert "Organic Search" in answer
+    assert "€1,234.50" in answer
+    assert "Not attributed" in answer
+    assert "Germany" in owner_client.get(f"{PAGE}countries/").content.decode()
+
+
+def test_panels_without_anything_say_so(owner_client: Client, connection: Connection) -> None:
+    for name in PANELS[2:]:
+        assert 'class="empty"' in owner_client.get(f"{PAGE}{name}/").content.decode()
+
+
+def test_another_currency_is_chosen_and_never_added(owner_client: Client, site: Site, paid: Connection) -> None:
+    pay(paid, "ch_3", 700, "usd", site=site, channel="Direct")
+    euro = owner_client.get(PAGE).content.decode()
+    assert '<option value="usd">USD</option>' in euro
+    assert "$7.00" not in euro
+    dollar = owner_client.get(f"{PAGE}?currency=usd").content.decode()
+    assert "Stripe’s total <strong>$7.00</strong>" in dollar
+    assert "currency=usd" in dollar
+
+
+@pytest.mark.parametrize(
+    "query", ["period=x&model=y&currency=zz", "from=2026-99-99&to=x", "currency=%00%27", "page=-1&search=%25", "page=x"]
+)
+def test_an_odd_address_gives_the_default(query: str, owner_client: Client, paid: Connection) -> None:
+    assert "€1,234.50" in owner_client.get(f"{PAGE}?{query}").content.decode()
+    assert owner_client.get(f"{PAGE}payments/?{query}").status_code == 200
+
+
+def test_payments_say_how_their_visit_is_known(owner_client: Client, paid: Connection) -> None:
+    answer = owner_client.get(f"{PAGE}payments/").content.decode()
+    assert "Metadata of the session" in answer
+    assert Reason.NO_ID.sentence in answer
+    found = owner_client.get(f"{PAGE}payments/?search=ch_2").content.decode()
+    assert "ch_2" in found
+    assert "ch_1" not in found
+
+
+def test_a_later_sync_has_the_panels_drawn_again(owner_client: Client, connection: Connection) -> None:
+    assert connection.synced_at
+    seen = {"seen": connection.synced_at.isoformat()}
+    assert "HX-Trigger" not in owner_client.get(f"{PAGE}as-of/", seen).headers
+    Connection.objects.update(synced_at=connection.synced_at + dt.timedelta(seconds=1))
+    assert "revenue-changed" in owner_client.get(f"{PAGE}as-of/", seen).headers["HX-Trigger"]
+
+
+def test_the_first_sync_is_announced(owner_client: Client, connection: Connection) -> None:
+    Connection.objects.update(synced_at=None)
+    assert "for the first time" in owner_client.get(PAGE).content.decode()
+    assert "for the first time" in owner_client.get(SETTINGS).content.decode()
+
+
+def test_a_key_connects_the_site_and_is_read_at_once(
+    owner_client: Client, connection: Connection, queued: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
+        given.append(key_text)
+        return connection
+
+    monkeypatch.setattr(connecting, "connect", connect)
+    answer = owner_client.post(SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": f" {KEY}"})
+    assert answer.status_code == 302
+    assert given == [f" {KEY}"]
+    assert queued == [connection.pk]
+
+
+def test_a_refused_key_is_an_error_that_never_shows_the_key(
+    owner_client: Client, site: Site, queued: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
+        raise connecting.ConnectError("Stripe refuses this key.")
+
+    monkeypatch.setattr(connecting, "connect", connect)
+    answer = owner_client.post(SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": KEY})
+    assert answer.status_code == 200
+    assert "Stripe refuses this key." in answer.content.decode()
+    assert KEY not in answer.content.decode()
+    assert queued == []
+
+
+def test_a_misshapen_key_is_refused_before_it_is_used(owner_client: Client, site: Site) -> None:
+    answer = owner_client.post(
+        SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": "pk_test_51Hxcafecafecafe"}
+    ).content.decode()
+    assert 'class="errorlist"' in answer
+    assert "pk_test_51Hxcafecafecafe" not in answer
+    assert not Connection.objects.exists()
+
+
+def test_the_settings_show_the_connection_and_are_kept_nowhere(owner_client: Client, connection: Connection) -> None:
+    Connection.objects.update(problem="Stripe refuses the key.", sealed_key="v1.sealed")
+    answer = owner_client.get(SETTINGS)
+    assert "no-store" in answer.headers["Cache-Control"]
+    page = answer.content.decode()
+    for text in ("acct_1", "sk_test_…cafe", "Test", "Stripe refuses the key.", "Sync now", "window.Humblytics"):
+        assert text in page
+    assert 'hx-history="false"' in page
+    assert 'type="password"' in page
+    assert "v1.sealed" not in page
+
+
+def test_sync_now_queues_the_connection(owner_client: Client, connection: Connection, queued: list[int]) -> None:
+    address = f"{SETTINGS}{connection.pk}/sync/"
+    assert owner_client.get(address).status_code == 405
+    assert owner_client.post(address).status_code == 302
+    assert queued == [connection.pk]
+
+
+def test_disconnecting_is_asked_for_by_post(
+    owner_client: Client, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[Connection] = []
+    monkeypatch.setattr(connecting, "disconnect", gone.append)
+    address = f"{SETTINGS}{connection.pk}/disconnect/"
+    assert owner_client.get(address).status_code == 405
+    assert gone == []
+    assert owner_client.post(address).status_code == 302
+    assert gone == [connection]
+
+
+def test_a_connection_of_another_site_is_not_found(owner_client: Client, site: Site) -> None:
+    foreign = MembershipFactory().site
+    account = StripeAccount.objects.create(acct_id="acct_2", livemode=True)
+    other = Connection.objects.create(site=foreign, account=account, connected_at=timezone.now())
+    for verb in ("sync", "disconnect"):
+        assert owner_client.post(f"{SETTINGS}{other.pk}/{verb}/").status_code == 404
+
+
+def test_only_admins_see_the_settings(site: Site, connection: Connection, queued: list[int]) -> None:
+    editor = MembershipFactory(site=site, role=Role.EDITOR).user
+    client = Client()
+    client.force_login(editor)
+    assert client.get(PAGE).status_code == 200
+    assert client.get(SETTINGS).status_code == 404
+    assert client.post(f"{SETTINGS}{connection.pk}/sync/").status_code == 404
+    assert queued == []
+
+
+def test_strangers_find_nothing(stranger_client: Client, paid: Connection) -> None:
+    for address in (PAGE, SETTINGS, *(f"{PAGE}{name}/" for name in PANELS)):
+        assert stranger_client.get(address).status_code == 404
