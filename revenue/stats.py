@@ -334,7 +334,7 @@ def by_day(site: Site, period: Period, model: Model, currency: str) -> list[Row]
 
 
 def payments(
-    site: Site, period: Period, model: Model, page: int = 1, search: str = "", per_page: int | None = 50
+    site: Site, period: Period, model: Model, page: int = 1, search: str = "", per_page: int | None = 20
 ) -> Payments:
     """List the charges of the period with their decisions; `search` is the id of one, or its session or view.
 
@@ -383,7 +383,7 @@ def payments(
         {**_asked(site, period, model), "search": search, "page": page, "per_page": per_page},
     )
     rows = tuple(
-        Payment(*row, Evidence(evidence) if evidence else None, Reason(reason) if reason else None)
+        Payment(*[*row, Evidence(evidence) if evidence else None, Reason(reason) if reason else None])
         for *row, evidence, reason in found
     )
     return Payments(rows[:per_page], page, per_page is not None and len(rows) > per_page)

@@ -218,6 +218,7 @@ class _Tick:
         self.account, self.now, self.full = account, now, full
         self.began_at: dt.datetime | None = None
         self.tallies = {name: Tally() for name in LISTS}
+        self.read_again: set[str] = set()
         self.problems: list[str] = []
         self.is_damaged = False
         self.is_complete = False
@@ -230,13 +231,16 @@ class _Tick:
         with self._tolerance("event"):
             hints = self._hints(events)
             are_hints_read = True
-        if drain or self._outdated(hints) or any(self._is_due(self._stream(name)) for name in LISTS):
+        outdated = self._outdated(hints)
+        if drain or outdated or any(self._is_due(self._stream(name)) for name in LISTS):
             for name in LISTS:
                 with self._tolerance(name):
                     self._drain(name, {hint.id for hint in hints})
-            for hint in self._unread(hints):
-                with self._tolerance(hint.type):
-                    self._fetch(hint.type, hint.id)
+            for hint in outdated:
+                # The lists did not bring what was created long ago.
+                if hint.type in MODELS and hint.id not in self.read_again:
+                    with self._tolerance(hint.type):
+                        self._fetch(hint.type, hint.id)
             for row in self._unfinished():
                 with self._tolerance(object_type(row)):
                     self._fetch(object_type(row), row.stripe_id)
@@ -288,32 +292,25 @@ class _Tick:
             for row in MODELS[name]._base_manager.filter(account=self.account, stripe_id__in=wanted)
         }
 
-    def _outdated(self, hints: list[Hint]) -> bool:
-        """Tell whether an event speaks of something that was not certainly read after it."""
+    def _outdated(self, hints: list[Hint]) -> list[Hint]:
+        """The events' objects that were not certainly read after the event."""
         observed = self._observed(hints)
         covered_to = self._stream("charge").covered_to
+        outdated = []
         for hint in hints:
             # An invoice has no row here: the charge that pays it is in the lists.
             seen_at = observed.get(hint.id) if hint.type in MODELS else covered_to
             if seen_at is None or seen_at <= hint.at + ANSWER_AGE:
-                return True
-        return False
-
-    def _unread(self, hints: list[Hint]) -> list[Hint]:
-        """The hinted objects that the lists did not bring, because they were created long ago."""
-        observed = self._observed(hints)
-        began_at = self.began_at
-        assert began_at
-        return [
-            hint for hint in hints if hint.type in MODELS and (hint.id not in observed or observed[hint.id] < began_at)
-        ]
+                outdated.append(hint)
+        return outdated
 
     def _drain(self, name: str, hinted: Collection[str]) -> None:
         stream = self._stream(name)
         path, params = LISTS[name]
         expected_since = stream.covered_to - OVERLAP if stream.covered_to else None
         for page in self._pages(path, None if self.full else expected_since, params):
-            store(self.account, page.objects, page.observed_at, self.tallies, expected_since, hinted)
+            stored = store(self.account, page.objects, page.observed_at, self.tallies, expected_since, hinted)
+            self.read_again |= stored.intersection(hinted)
             self._tell(f"{name}: {self.tallies[name].seen}")
         self._cover(stream)
 

@@ -28,9 +28,9 @@ from sites.periods import Period
 ROWS = 10
 FALLBACK_CURRENCY = "usd"
 MODELS = {
-    Model.LAST_NON_DIRECT: "Last source but direct",
-    Model.LAST: "Last visit",
-    Model.FIRST: "First visit of the day",
+    Model.LAST_NON_DIRECT: "Credit the last source but direct",
+    Model.LAST: "Credit the last visit",
+    Model.FIRST: "Credit the day’s first visit",
 }
 
 
@@ -161,7 +161,7 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
     form = ConnectForm(request.POST or None)
     if form.is_valid() and (connection := form.connect(site, timezone.now())):
         _sync_soon(connection)
-        messages.success(request, f"Connected to {connection.account}. The first sync has begun.")
+        messages.success(request, f"Connected to {connection.account}. Its payments are being read.")
         return redirect("revenue:settings", domain)
     context = {
         "site": site,

@@ -42,21 +42,19 @@ class VariantForm(forms.Form):
         return bool(self.cleaned_data.get("name") or self.cleaned_data.get("text"))
 
 
-class BaseVariantFormSet(forms.BaseFormSet[VariantForm]):
+class BaseVariantFormSet(forms.BaseFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
         """Name the variants that have none, and see that the names differ."""
-        if any(self.errors):
-            return
         taken = {CONTROL.lower()}
         for number, form in enumerate(self.forms, start=1):
             if not form.is_used:
                 continue
-            name = form.cleaned_data["name"] or f"Variant {number}"
+            name = form.cleaned_data.get("name") or f"Variant {number}"
             form.cleaned_data["name"] = name
             if name.lower() in taken:
                 form.add_error("name", f"Another variant is named “{name}” already.")
             taken.add(name.lower())
-        if len(taken) == 1:
+        if len(taken) == 1 and not any(self.errors):
             raise ValidationError("Describe at least one variant: the control alone has nothing to be compared with.")
 
     @property

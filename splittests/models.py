@@ -6,6 +6,7 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
 from revenue.models import Connection
+from revenue.models.accounts import Status
 from revenue.money import format_money
 from sites.models import Site
 
@@ -97,7 +98,8 @@ class SplitTest(models.Model):
 
     def start(self, now: dt.datetime) -> None:
         """Show the variants to visitors; a test that was started before stays as it is. Raise StartError."""
-        if not Connection.objects.for_site(self.site).exists():
+        connected = Connection.objects.for_site(self.site).exclude(status=Status.DISCONNECTED)
+        if not connected.exists():
             raise StartError("Connect a Stripe account first: without one there is no revenue to compare.")
         if self.variants.count() < 2:
             raise StartError("Add a second variant first: one alone has nothing to be compared with.")

@@ -32,57 +32,74 @@ SUSPICIOUS_RATIO_P = 0.001
 # Money moves only in these; fees are the account's, in the currency that it settles in.
 REVENUE_KINDS = [Kind.CHARGE, Kind.REFUND, Kind.REFUND_FAILURE, Kind.DISPUTE, Kind.PAYMENT_FAILURE]
 
-# `variant_id` is NULL for those who saw two.
+# `exposed` has a row per test and visitor, whose `variant_id` is NULL for those who saw two. The views are
+# unfolded before they are joined to anything, and what they lead to is summed up before it is put together:
+# PostgreSQL's guesses about arrays are poor, and on a poor guess it would compare all visitors with all buyers.
 EXPOSED = """
-    exposed AS (
-        SELECT test.id AS test_id, seen.visitor, min(seen.at) AS first_at,
+    shown AS MATERIALIZED (
+        SELECT visitor, at, unnest(variants) AS variant_id
+        FROM tracking_view
+        WHERE site_id = %(site)s
+          AND at >= (SELECT min(started_at) FROM splittests_splittest
+                     WHERE site_id = %(site)s AND id = coalesce(%(test)s, id))
+          AND at < (SELECT max(coalesce(stopped_at, 'infinity')) FROM splittests_splittest
+                    WHERE site_id = %(site)s AND id = coalesce(%(test)s, id))
+    ),
+    exposed AS MATERIALIZED (
+        SELECT test.id AS test_id, shown.visitor, min(shown.at) AS first_at,
                CASE WHEN min(variant.id) = max(variant.id) THEN min(variant.id) END AS variant_id
-        FROM splittests_splittest test
-        JOIN tracking_view seen ON seen.site_id = %(site)s AND seen.at >= test.started_at
-         AND (test.stopped_at IS NULL OR seen.at < test.stopped_at)
-        CROSS JOIN LATERAL unnest(seen.variants) shown(id)
-        JOIN splittests_variant variant ON variant.id = shown.id AND variant.test_id = test.id
+        FROM shown
+        JOIN splittests_variant variant ON variant.id = shown.variant_id
+        JOIN splittests_splittest test ON test.id = variant.test_id AND shown.at >= test.started_at
+         AND (test.stopped_at IS NULL OR shown.at < test.stopped_at)
         WHERE test.site_id = %(site)s AND test.id = coalesce(%(test)s, test.id)
-        GROUP BY test.id, seen.visitor
+        GROUP BY test.id, shown.visitor
     )
 """
 
 # Stripe tells the time of a payment in whole seconds, hence date_trunc.
 RESULTS = f"""
     WITH {EXPOSED},
+    audience AS (SELECT variant_id, count(*) AS visitors FROM exposed GROUP BY variant_id),
     orders AS (
-        SELECT exposed.visitor, sum(line.amount) AS net,
+        SELECT exposed.variant_id, exposed.visitor, sum(line.amount) AS net,
                sum(line.amount) FILTER (WHERE line.kind = 'charge') AS gross
         FROM exposed
         JOIN revenue_attribution decision ON decision.site_id = %(site)s
          AND decision.visitor = exposed.visitor AND decision.model = %(model)s AND decision.reason = ''
         JOIN revenue_ledgerline line ON line.account_id = decision.account_id
          AND line.charge = decision.charge AND line.currency = %(currency)s AND line.kind = ANY(%(kinds)s)
-        GROUP BY exposed.visitor, exposed.first_at, decision.account_id, decision.charge
+        GROUP BY exposed.variant_id, exposed.visitor, exposed.first_at, decision.account_id, decision.charge
         HAVING sum(line.amount) FILTER (WHERE line.kind = 'charge') >= %(target)s
            AND min(line.occurred_at) FILTER (WHERE line.kind = 'charge')
                >= date_trunc('second', exposed.first_at)
     ),
     buyers AS (
-        SELECT visitor, count(*) AS orders, sum(gross) AS gross, sum(net) AS net FROM orders GROUP BY visitor
+        SELECT variant_id, visitor, count(*) AS orders, sum(gross) AS gross, sum(net) AS net
+        FROM orders GROUP BY variant_id, visitor
+    ),
+    earnings AS (
+        SELECT variant_id, count(*) AS conversions, sum(orders) AS orders, sum(gross) AS gross, sum(net) AS net,
+               sum(net * net) AS net_squares
+        FROM buyers GROUP BY variant_id
     )
-    SELECT variant.name, variant.weight, count(exposed.visitor), count(buyers.visitor),
-           coalesce(sum(buyers.orders), 0)::bigint, coalesce(sum(buyers.gross), 0)::bigint,
-           coalesce(sum(buyers.net), 0)::bigint, coalesce(sum(buyers.net * buyers.net), 0),
-           (SELECT count(*) FROM exposed WHERE variant_id IS NULL)
+    SELECT variant.name, variant.weight, coalesce(visitors, 0), coalesce(conversions, 0),
+           coalesce(orders, 0)::bigint, coalesce(gross, 0)::bigint, coalesce(net, 0)::bigint,
+           coalesce(net_squares, 0), coalesce((SELECT visitors FROM audience WHERE variant_id IS NULL), 0)
     FROM splittests_variant variant
-    LEFT JOIN exposed ON exposed.variant_id = variant.id
-    LEFT JOIN buyers ON buyers.visitor = exposed.visitor
+    LEFT JOIN audience ON audience.variant_id = variant.id
+    LEFT JOIN earnings ON earnings.variant_id = variant.id
     WHERE variant.test_id = %(test)s
-    GROUP BY variant.id ORDER BY variant.id
+    ORDER BY variant.id
 """
 
 OVERVIEW = f"""
-    WITH {EXPOSED}
-    SELECT test.*, count(exposed.variant_id) AS visitors
-    FROM splittests_splittest test LEFT JOIN exposed ON exposed.test_id = test.id
+    WITH {EXPOSED},
+    audience AS (SELECT test_id, count(variant_id) AS visitors FROM exposed GROUP BY test_id)
+    SELECT test.*, coalesce(audience.visitors, 0) AS visitors
+    FROM splittests_splittest test LEFT JOIN audience ON audience.test_id = test.id
     WHERE test.site_id = %(site)s
-    GROUP BY test.id ORDER BY test.created_at DESC, test.id DESC
+    ORDER BY test.created_at DESC, test.id DESC
 """
 
 
@@ -213,7 +230,7 @@ class Reading:
     def p_text(self) -> str:
         if self.comparison is None:
             return "–"
-        return f"{self.comparison.p_value:.3f}" if self.comparison.p_value >= 0.001 else "under 0.001"
+        return f"p = {self.comparison.p_value:.3f}" if self.comparison.p_value >= 0.001 else "p < 0.001"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,14 @@
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from sites.models import Site, User
 from tests.factories import MembershipFactory, SiteFactory, UserFactory
+
+
+def pytest_configure() -> None:
+    # The real hasher is slow on purpose.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -104,9 +104,7 @@ def totals(site: Site, period: Period, now: dt.datetime) -> Comparison:
         )
     )
     found = {
-        row["is_current"]: Totals(
-            row["visitors"], row["visits"], row["seen"], row["bounces"], row["duration"]
-        )
+        row["is_current"]: Totals(row["visitors"], row["visits"], row["seen"], row["bounces"], row["duration"])
         for row in rows
     }
     return Comparison(found.get(True, Totals()), found.get(False, Totals()))

@@ -85,8 +85,7 @@ def channels(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def sources(request: HttpRequest, domain: str) -> HttpResponse:
-    template = "tracking/_sources.html"
-    return _breakdown(request, domain, template, "Source", "Visits", stats.sources, source_name)
+    return _breakdown(request, domain, "tracking/_sources.html", "Source", "Visits", stats.sources, source_name)
 
 
 def referrers(request: HttpRequest, domain: str) -> HttpResponse:
@@ -98,8 +97,7 @@ def campaigns(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def countries(request: HttpRequest, domain: str) -> HttpResponse:
-    template = "tracking/_countries.html"
-    return _breakdown(request, domain, template, "Country", "Visits", stats.countries, country_name)
+    return _breakdown(request, domain, "tracking/_countries.html", "Country", "Visits", stats.countries, country_name)
 
 
 def browsers(request: HttpRequest, domain: str) -> HttpResponse:
@@ -107,8 +105,7 @@ def browsers(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def operating_systems(request: HttpRequest, domain: str) -> HttpResponse:
-    template = "tracking/_operating_systems.html"
-    return _breakdown(request, domain, template, "System", "Visits", stats.operating_systems)
+    return _breakdown(request, domain, "tracking/_operating_systems.html", "System", "Visits", stats.operating_systems)
 
 
 def devices(request: HttpRequest, domain: str) -> HttpResponse:

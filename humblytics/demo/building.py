@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from revenue.connecting import connect
+from revenue.models import StripeAccount
 
 from humblytics.demo.goods import CURRENCY, DOMAIN
 from humblytics.demo.history import Bought, Happening, Returned, Seen, happenings
@@ -24,7 +25,8 @@ EMAIL = "demo@example.com"
 PASSWORD = "humblytics-demo"
 SECRET_KEY = "sk_test_51HumblyticsSandboxDemoKey000000000000"
 
-Progress = Callable[[float], None]
+Progress = Callable[[int], None]
+Shown = Callable[[Seen], list[int]]
 
 
 class BuildingError(Exception):
@@ -36,18 +38,20 @@ def open_account(world: World) -> Account:
     return world.add_account("Northlight", secret_key=SECRET_KEY)
 
 
-def is_built() -> bool:
-    return Site.objects.filter(domain=DOMAIN).exists()
+def discard(world: World) -> None:
+    """Remove what a build that was interrupted has left in the database."""
+    Site.objects.filter(domain=DOMAIN).delete()
+    StripeAccount.objects.filter(acct_id=open_account(world).id).delete()
 
 
 def build(world: World, now: dt.datetime, progress: Progress) -> None:
-    """Make the demo's user, site, connection, split test and history; `progress` is told the part done."""
+    """Make the demo's user, site, connection, split test and history; `progress` is told the per cent done."""
     account = open_account(world)
     user = User.objects.filter(email=EMAIL).first() or User.objects.create_superuser(EMAIL, PASSWORD)
     site = Site.objects.create(domain=DOMAIN, timezone="Europe/Berlin")
     Membership.objects.create(site=site, user=user, role=Role.OWNER)
     test = _split_test(site, now - dt.timedelta(days=21))
-    asyncio.run(_play(site, test, world, account, happenings(now), progress))
+    asyncio.run(_play(site, _variants(test), world, account, happenings(now), progress))
     connection = connect(site, SECRET_KEY, now)
     report = sync(connection, now, full=True)
     if report.error:
@@ -72,21 +76,22 @@ def _split_test(site: Site, started_at: dt.datetime) -> SplitTest:
 
 
 async def _play(
-    site: Site, test: SplitTest, world: World, account: Account, story: Sequence[Happening], progress: Progress
+    site: Site, shown: Shown, world: World, account: Account, story: Sequence[Happening], progress: Progress
 ) -> None:
     """Let everything happen at its own time. Hits are sent together as far as no visit could be split by that."""
-    shown = _variants(test)
     clock = _Clock()
     lookups, writes = Pipe(), Pipe()
     ingest = Ingest(lookups, writes, clock=lambda: clock.now)
     paid: dict[str, tuple[str, int]] = {}
     waiting: list[asyncio.Task[None]] = []
-    began_at = story[0].at
+    began_at, done = story[0].at, -1
     for n, happening in enumerate(story):
         if happening.at - began_at > VISIT_PAUSE / 2:
             await asyncio.gather(*waiting)
             waiting, began_at = [], happening.at
-            progress(n / len(story))
+            if n * 100 // len(story) > done:
+                done = n * 100 // len(story)
+                progress(done)
         clock.now = happening.at
         match happening:
             case Seen():
@@ -100,6 +105,7 @@ async def _play(
                 with world.at(int(happening.at.timestamp())):
                     world.refund(charge, round(amount * share))
     await asyncio.gather(*waiting)
+    progress(100)
     await lookups.close()
     await writes.close()
 
@@ -108,7 +114,7 @@ class _Clock:
     now: dt.datetime
 
 
-def _variants(test: SplitTest) -> Callable[[Seen], list[int]]:
+def _variants(test: SplitTest) -> Shown:
     """What the script would have told each visitor of the page under test."""
     variants = [variant.pk for variant in test.variants.all()]
 

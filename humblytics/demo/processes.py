@@ -42,6 +42,22 @@ def require_free(port: int) -> None:
             ) from error
 
 
+def web(port: int) -> list[str]:
+    return [
+        *("-m", "uvicorn", "humblytics.asgi:application", "--host", "127.0.0.1", "--port", str(port)),
+        *("--no-proxy-headers", "--no-access-log", "--no-server-header", "--log-level", "warning"),
+        *("--timeout-graceful-shutdown", "5"),
+    ]
+
+
+def worker(var: Path) -> list[str]:
+    return [
+        *("-m", "celery", "--app", "humblytics", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("--schedule", str(var / "beat-schedule")),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+
+
 def start(name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> Running:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name}.log"

@@ -69,6 +69,9 @@ class Shop:
             status, answer = self._create_checkout(environ)
             start_response(_line(status), [("Content-Type", "application/json")])
             return [json.dumps(answer).encode()]
+        if path == "/favicon.ico":
+            start_response(_line(HTTPStatus.NO_CONTENT), [])
+            return []
         page = self._page(path)
         start_response(
             _line(HTTPStatus.OK if page else HTTPStatus.NOT_FOUND), [("Content-Type", "text/html; charset=utf-8")]

@@ -125,12 +125,12 @@ class Api:
         return objects.account(account.id, account.name, account.country, account.default_currency, account.created)
 
     def _retrieve(self, resource: Resource, object_id: str, call: Call) -> StripeObject:
-        params = record(EXPAND)(call.params, "")
-        item = self._existing(resource, object_id, call.owner, resource.param, 404)
-        return self._expanded(item, params.get("expand", []), resource.kind, call)
+        expand = _paths(record(EXPAND)(call.params, ""), resource.kind, call)
+        return self._expanded(self._existing(resource, object_id, call.owner, resource.param, 404), expand, call)
 
     def _list(self, resource: Resource, call: Call) -> StripeObject:
         params = record({**PAGING, **resource.filters})(call.params, "")
+        expand = _paths(params, f"[{resource.kind}]", call)
         for one, other in (("starting_after", "ending_before"), ("type", "types")):
             if one in params and other in params:
                 raise StripeError(400, f"You may only specify one of these parameters: {one}, {other}.", param=one)
@@ -153,22 +153,19 @@ class Api:
             "has_more": page.has_more,
             "url": f"/v1/{resource.path}",
         }
-        return self._expanded(listing, params.get("expand", []), f"[{resource.kind}]", call)
+        return self._expanded(listing, expand, call)
 
     def _create_session(self, call: Call) -> StripeObject:
-        account = self._world.accounts[call.owner.account_id]
-        params, expand = _without_expand(call.params)
-        created = self._world.create_session(account, call.owner.livemode, **params)
-        return self._expanded(created, expand, "checkout.session", call)
+        params, expand = _without_expand(call, "checkout.session")
+        return self._expanded(self._world.open_session(call.owner, params), expand, call)
 
     def _expire_session(self, session_id: str, call: Call) -> StripeObject:
-        params = record(EXPAND)(call.params, "")
+        expand = _paths(record(EXPAND)(call.params, ""), "checkout.session", call)
         self._existing(BY_KIND["checkout.session"], session_id, call.owner, "session", 404)
-        expired = self._world.expire(session_id)
-        return self._expanded(expired, params.get("expand", []), "checkout.session", call)
+        return self._expanded(self._world.expire(session_id), expand, call)
 
     def _create_refund(self, call: Call) -> StripeObject:
-        params, expand = _without_expand(call.params)
+        params, expand = _without_expand(call, "refund")
         read = _REFUND(params, "")
         if "charge" in read:
             charge_id = read["charge"]
@@ -185,7 +182,7 @@ class Api:
         refund = self._world.refund(
             charge_id, read.get("amount"), reason=read.get("reason"), metadata=read.get("metadata")
         )
-        return self._expanded(refund, expand, "refund", call)
+        return self._expanded(refund, expand, call)
 
     def _existing(self, resource: Resource, object_id: str, owner: Owner, param: str, status: int) -> StripeObject:
         item = self._world.find(owner, resource.kind, object_id)
@@ -198,10 +195,8 @@ class Api:
         )
         raise missing(resource.noun or resource.kind, object_id, param, status, remark if other else "")
 
-    def _expanded(self, item: StripeObject, paths: list[str], kind: str, call: Call) -> StripeObject:
+    def _expanded(self, item: StripeObject, paths: list[str], call: Call) -> StripeObject:
         for path in paths:
-            for shown in sorted(expansion.check(path, kind)):
-                call.may(BY_KIND[shown].permissions if shown in BY_KIND else ())
             item = expansion.expand(item, path.split("."), partial(self._behind, call.owner))
         return item
 
@@ -270,6 +265,16 @@ def _form(request: Request) -> str:
     return request.body.decode(errors="replace")
 
 
-def _without_expand(params: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    expand = record(EXPAND)({name: value for name, value in params.items() if name == "expand"}, "")
-    return {name: value for name, value in params.items() if name != "expand"}, expand.get("expand", [])
+def _paths(params: dict[str, Any], kind: str, call: Call) -> list[str]:
+    """What is to be expanded. It is checked before anything is done, for a refused request must have done nothing."""
+    paths: list[str] = params.get("expand", [])
+    for path in paths:
+        for shown in sorted(expansion.check(path, kind)):
+            call.may(BY_KIND[shown].permissions if shown in BY_KIND else ())
+    return paths
+
+
+def _without_expand(call: Call, kind: str) -> tuple[dict[str, Any], list[str]]:
+    params = dict(call.params)
+    expand = {"expand": params.pop("expand")} if "expand" in params else {}
+    return params, _paths(record(EXPAND)(expand, ""), kind, call)

@@ -115,7 +115,7 @@ def metadata(value: Any, param: str) -> dict[str, str]:
 
 def listed(reader: Reader, most: int) -> Reader:
     def read(value: Any, param: str) -> list[Any]:
-        if isinstance(value, Mapping) and all(key.isdecimal() for key in value):
+        if isinstance(value, Mapping) and all(re.fullmatch("[0-9]{1,6}", key) for key in value):
             value = [value[key] for key in sorted(value, key=int)]
         if not isinstance(value, list):
             raise StripeError(400, "Invalid array", param=param)

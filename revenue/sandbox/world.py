@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from revenue.sandbox import objects, payments
+from revenue.sandbox import objects, payments, sessions
 from revenue.sandbox.accounts import READ_PERMISSIONS, Account, ApiKey, Owner, new_account
 from revenue.sandbox.currencies import supported
 from revenue.sandbox.errors import StripeError, missing
@@ -28,7 +28,6 @@ from revenue.sandbox.journal import Journal, replay
 from revenue.sandbox.objects import StripeObject, identifier
 from revenue.sandbox.parameters import FOREVER
 from revenue.sandbox.payments import Moment
-from revenue.sandbox.sessions import open_session
 from revenue.sandbox.truth import CurrencyTruth, truth
 
 _EVENT_RETENTION = 30 * 86_400
@@ -101,9 +100,13 @@ class World:
 
     def create_session(self, account: Account, livemode: bool = False, **params: Any) -> StripeObject:
         """Open a checkout session; the parameters are those of Stripe's API."""
+        return self.open_session(Owner(account.id, livemode), params)
+
+    def open_session(self, owner: Owner, params: dict[str, Any]) -> StripeObject:
+        """Open a checkout session with parameters from outside, whatever their names."""
         with self.lock:
-            session = open_session(params, self.origin, self.now(), livemode)
-            self._save(Owner(account.id, livemode), [session])
+            session = sessions.open_session(params, self.origin, self.now(), owner.livemode)
+            self._save(owner, [session])
             return objects.as_shown(session)
 
     def session(self, session_id: str) -> StripeObject:

@@ -23,14 +23,23 @@ GAP = 0.2
 
 
 @register.inclusion_tag("components/_breakdown.html")
-def money_breakdown(found: Breakdown, id: str, title: str, heading: str, nameless: str, empty: str) -> dict[str, Any]:
-    """Lay out a breakdown whose values are readable texts or country codes; `nameless` stands for none."""
-    rows = [(TERRITORIES.get(row.value, row.value) or nameless, row) for row in found.rows]
+def money_breakdown(
+    found: Breakdown,
+    id: str,
+    title: str,
+    heading: str,
+    nameless: str,
+    empty: str,
+    are_countries: bool = False,
+) -> dict[str, Any]:
+    """Lay out a breakdown by texts, or by country codes; `nameless` stands for the empty value."""
+    names = TERRITORIES if are_countries else {}
+    rows = [(names.get(row.value, row.value) or nameless, row, f"{row.visitors:,}") for row in found.rows]
     if found.others:
-        rows.append(("Everything else", found.others))
+        rows.append(("Everything else", found.others, f"{found.others.visitors:,}"))
     if found.unattributed:
-        rows.append(("Not attributed", found.unattributed))
-    most = max((row.net for _, row in rows), default=0)
+        rows.append(("Not attributed", found.unattributed, "–"))
+    most = max((row.net for _, row, _ in rows), default=0)
     return {
         "id": id,
         "title": title,
@@ -38,10 +47,10 @@ def money_breakdown(found: Breakdown, id: str, title: str, heading: str, nameles
         "rows": [
             {
                 "label": label,
-                "cells": [format_money(row.net, row.currency), f"{row.orders:,}", f"{row.visitors:,}"],
+                "cells": [format_money(row.net, row.currency), f"{row.orders:,}", visitors],
                 "share": round(100 * max(row.net, 0) / most, 2) if most > 0 else 0,
             }
-            for label, row in rows
+            for label, row, visitors in rows
         ],
         "empty": empty,
     }
@@ -57,9 +66,9 @@ def money_timeseries(days: Sequence[Row], id: str, title: str, empty: str) -> di
     if not any(row.orders or row.net for row in days):
         bars = []
     nets = [net for _, _, net in bars]
-    step = _grid_step(max(0, *nets, 0), min(0, *nets, 0))
-    top = -(-max(0, *nets, 1) // step) * step
-    bottom = min(0, *nets, 0) // step * step
+    highest, lowest = max([1, *nets]), min([0, *nets])
+    step = _grid_step(highest - lowest)
+    top, bottom = -(-highest // step) * step, lowest // step * step
     height = top - bottom
     slot = 100 / max(len(bars), 1)
     every = -(-len(bars) // X_LABELS) or 1
@@ -104,11 +113,11 @@ def _bars(days: Sequence[Row]) -> list[tuple[str, str, int]]:
     return [(f"{month:%B %Y}", f"{month:%b %Y}", net) for month, net in months.items()]
 
 
-def _grid_step(highest: int, lowest: int) -> int:
-    """Give the smallest of 1, 2, 5, 10, 20, 50, … minor units that takes few lines to cover the range."""
+def _grid_step(reach: int) -> int:
+    """Give the smallest of 1, 2, 5, 10, 20, 50, … minor units that covers the range in few steps."""
     magnitude = 1
     while True:
         for digit in (1, 2, 5):
-            if digit * magnitude * GRID_LINES >= highest - lowest:
+            if digit * magnitude * GRID_LINES >= reach:
                 return digit * magnitude
         magnitude *= 10

@@ -199,6 +199,21 @@ class TestPayment:
             "eur": CurrencyTruth(fees=34 + 39),
         }
 
+    @pytest.mark.parametrize(
+        ("amount", "currency", "settled", "fee"),
+        [
+            pytest.param(1, "usd", 1, 25, id="0.92 cents round up"),
+            pytest.param(250, "ugx", 0, 25, id="0.06 cents round down"),
+            pytest.param(1000, "kwd", 301, 30, id="a thousandth is no hundredth"),
+            pytest.param(100, "eur", 100, 27, id="half a cent of fee rounds up"),
+            pytest.param(99_999_999_999, "idr", 5_600_000, 84_025, id="many rupiah"),
+        ],
+    )
+    def test_amounts_are_settled_to_the_cent(self, amount, currency, settled, fee, world, account, client):
+        charge = paid_charge(world, account, amount, currency)
+        move = client.v1.balance_transactions.retrieve(charge["balance_transaction"])
+        assert (move.amount, move.fee) == (settled, fee)
+
     def test_a_session_worth_nothing_completes_without_a_charge(self, world, account):
         session = world.create_session(account, **buy(0))
         done = world.pay(session["id"])
@@ -260,6 +275,14 @@ class TestRefund:
         assert client.v1.charges.retrieve(charge["id"]).amount_refunded == 0
         assert client.v1.refunds.retrieve(refund["id"]).status == "failed"
         assert world.truth(account)["eur"].refunded == 0
+
+    def test_a_pending_refund_succeeds_without_moving_money_again(self, world, account, client):
+        charge = paid_charge(world, account)
+        refund = world.refund(charge["id"], 1000, status="pending")
+        world.settle_refund(refund["id"], "succeeded")
+        assert client.v1.refunds.retrieve(refund["id"]).status == "succeeded"
+        assert len(client.v1.balance_transactions.list(params={"source": refund["id"]}).data) == 1
+        assert world.truth(account)["eur"].refunded == 1000
 
     def test_a_charge_embeds_ten_refunds_and_only_when_asked(self, world, account, client):
         charge = paid_charge(world, account)
@@ -622,6 +645,32 @@ class TestRefusals:
             client.v1.checkout.sessions.create(params={**buy(), **changed})
         assert refusal.value.param == param
 
+    @pytest.mark.parametrize("name", ["livemode", "account", "self", "owner"])
+    def test_python_names_are_no_parameters(self, name, account, server):
+        refused = error_of(ask(server, "/v1/checkout/sessions", account.secret_key, "POST", {name: "1"}))
+        assert refused[2:4] == ("parameter_unknown", name)
+
+    def test_a_refusal_to_expand_refunds_nothing(self, world, account, server):
+        charge = paid_charge(world, account)
+        form = {"charge": charge["id"], "expand[]": "amount"}
+        assert error_of(ask(server, "/v1/refunds", account.secret_key, "POST", form))[3] == "expand"
+        assert world.truth(account)["eur"].refunded == 0
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            pytest.param({"line_items[" + "9" * 5000 + "]": "1"}, id="list index beyond counting"),
+            pytest.param({"metadata": "1", "metadata[a]": "2"}, id="text and hash"),
+            pytest.param({"metadata[a][b]": "2"}, id="hash too deep"),
+            pytest.param({"line_items": "1"}, id="text for a list"),
+            pytest.param({"[": "1"}, id="half a bracket"),
+            pytest.param({"success_url[a]": "1"}, id="hash for a text"),
+        ],
+    )
+    def test_misshapen_forms(self, form, account, server):
+        form = {"mode": "payment", "success_url": "https://shop.example/", "line_items[0]": "", **form}
+        assert error_of(ask(server, "/v1/checkout/sessions", account.secret_key, "POST", form))[0] == 400
+
     def test_a_missing_parameter_is_named(self, account, server):
         refused = error_of(ask(server, "/v1/checkout/sessions", account.secret_key, "POST", {"mode": "payment"}))
         assert refused[2:4] == ("parameter_missing", "line_items")
@@ -786,8 +835,11 @@ class TestFaults:
 
     def test_a_connection_can_be_reset(self, account, server):
         server.faults.append(Once("GET", "/v1/charges", None))
-        with pytest.raises(ConnectionResetError):
-            ask(server, "/v1/charges", account.secret_key)
+        # A bare socket: to urllib an orderly end looks like a reset, too.
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=5) as caller:
+            caller.sendall(b"GET /v1/charges HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+            with pytest.raises(ConnectionResetError):
+                caller.recv(100)
         assert ask(server, "/v1/charges", account.secret_key)[0] == 200
 
 

@@ -140,7 +140,11 @@ def test_the_first_sync_is_announced(owner_client: Client, connection: Connectio
 
 
 def test_a_key_connects_the_site_and_is_read_at_once(
-    owner_client: Client, connection: Connection, queued: list[int], monkeypatch: pytest.MonkeyPatch
+    owner_client: Client,
+    connection: Connection,
+    queued: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     given: list[str] = []
 
@@ -149,7 +153,8 @@ def test_a_key_connects_the_site_and_is_read_at_once(
         return connection
 
     monkeypatch.setattr(connecting, "connect", connect)
-    answer = owner_client.post(SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": f" {KEY}"})
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = owner_client.post(SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": f" {KEY}"})
     assert answer.status_code == 302
     assert given == [f" {KEY}"]
     assert queued == [connection.pk]
@@ -190,10 +195,16 @@ def test_the_settings_show_the_connection_and_are_kept_nowhere(owner_client: Cli
     assert "v1.sealed" not in page
 
 
-def test_sync_now_queues_the_connection(owner_client: Client, connection: Connection, queued: list[int]) -> None:
+def test_sync_now_queues_the_connection(
+    owner_client: Client,
+    connection: Connection,
+    queued: list[int],
+    django_capture_on_commit_callbacks: Any,
+) -> None:
     address = f"{SETTINGS}{connection.pk}/sync/"
     assert owner_client.get(address).status_code == 405
-    assert owner_client.post(address).status_code == 302
+    with django_capture_on_commit_callbacks(execute=True):
+        assert owner_client.post(address).status_code == 302
     assert queued == [connection.pk]
 
 

@@ -43,9 +43,7 @@ def test_a_known_owner_keeps_their_password(owner: User) -> None:
         pytest.param(["new.example", "--timezone", "Mars"], 2, "“Mars” is not a time zone.", id="time zone"),
     ],
 )
-def test_what_cannot_be_added_is_told_in_a_sentence(
-    site: Site, arguments: list[str], code: int, sentence: str
-) -> None:
+def test_what_cannot_be_added_is_told_in_a_sentence(site: Site, arguments: list[str], code: int, sentence: str) -> None:
     with pytest.raises(CommandError, match=f"^{sentence}") as raised:
         added(*arguments, "--owner", "new@example.com")
     assert raised.value.returncode == code

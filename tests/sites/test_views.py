@@ -45,9 +45,7 @@ def test_settings_save_the_time_zone(owner_client: Client, site: Site) -> None:
 @pytest.mark.parametrize(
     ("role", "status"), [(Role.VIEWER, 404), (Role.EDITOR, 404), (Role.ADMIN, 200), (Role.OWNER, 200)]
 )
-def test_settings_are_for_admins_of_the_site(
-    owner_client: Client, owner: User, role: Role, status: int
-) -> None:
+def test_settings_are_for_admins_of_the_site(owner_client: Client, owner: User, role: Role, status: int) -> None:
     MembershipFactory(site__domain="other.example", user=owner, role=role)
     assert owner_client.get("/other.example/settings/").status_code == status
 

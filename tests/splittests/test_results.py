@@ -308,8 +308,8 @@ def test_figures_are_given_with_their_ranges() -> None:
     assert (control.rate_text, control.rate_range) == ("10.0%", "8.3% to 12.0%")
     assert (control.per_visitor_text, control.per_visitor_range) == ("€1.00", "€0.81 to €1.19")
     assert (control.average_order_text, control.net_text) == ("€10.00", "€1,000.00")
-    assert (found.difference_text, found.uplift_text) == ("+€0.10", "+10.0% (-17.2% to +37.2%)")
-    assert found.p_text == "0.466"
+    assert (found.difference_text, found.uplift_text) == ("+€0.10", "+10.0% (-18.2% to +38.2%)")
+    assert found.p_text == "p = 0.466"
 
 
 def test_drawings_share_a_scale_on_which_zero_has_its_place() -> None:

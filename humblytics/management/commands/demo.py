@@ -3,6 +3,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from types import FrameType
 from typing import Any
 
@@ -68,13 +69,16 @@ class Command(BaseCommand):
         folder.mkdir(parents=True, exist_ok=True)
         self._say("Preparing the database …")
         call_command("migrate", verbosity=0)
-        world = World.open(folder / "stripe.jsonl")
-        building.open_account(world)
-        with serve(world, port=stripe_port) as stripe:
-            if not building.is_built():
+        journal, is_built = folder / "stripe.jsonl", folder / "is-built"
+        if journal.exists() and not is_built.exists():
+            with closing(World.open(journal)) as unfinished:
+                building.discard(unfinished)
+            journal.unlink()
+        with closing(World.open(journal)) as world, serve(world, port=stripe_port) as stripe:
+            if not is_built.exists():
                 building.build(world, timezone.now(), self._progress)
+                is_built.touch()
             self._serve(web, port, shop_port, stripe, stopping)
-        world.close()
 
     def _serve(self, web: str, port: int, shop_port: int, stripe: SandboxServer, stopping: threading.Event) -> None:
         self._say("Starting the servers …")
@@ -86,8 +90,8 @@ class Command(BaseCommand):
         logs = settings.VAR_DIR / "log"
         running: list[processes.Running] = []
         try:
-            running.append(processes.start("web", _web(port), {}, logs))
-            running.append(processes.start("worker", _worker(), {}, logs))
+            running.append(processes.start("web", processes.web(port), {}, logs))
+            running.append(processes.start("worker", processes.worker(settings.VAR_DIR), {}, logs))
             processes.wait_until_answers(f"{web}/healthz", running[0])
             self.stdout.write(
                 READY.format(
@@ -112,8 +116,11 @@ class Command(BaseCommand):
             shop_server.server_close()
         self._say("Stopped.")
 
-    def _progress(self, part: float) -> None:
-        self._say(f"Letting six weeks pass in the shop … {part:4.0%}", ending="\r" if sys.stderr.isatty() else "\n")
+    def _progress(self, percent: int) -> None:
+        if sys.stderr.isatty():
+            self._say(f"Letting six weeks pass in the shop … {percent} %", ending="\n" if percent == 100 else "\r")
+        elif percent % 20 == 0:
+            self._say(f"Letting six weeks pass in the shop … {percent} %")
 
     def _say(self, text: str, ending: str = "\n") -> None:
         self.stderr.write(text, ending=ending)
@@ -126,19 +133,3 @@ def _stop(stopping: threading.Event, signum: int, frame: FrameType | None) -> No
         stopping.set()
         raise KeyboardInterrupt
     stopping.set()
-
-
-def _web(port: int) -> list[str]:
-    return [
-        *("-m", "uvicorn", "humblytics.asgi:application", "--host", "127.0.0.1", "--port", str(port)),
-        *("--no-proxy-headers", "--no-access-log", "--no-server-header", "--log-level", "warning"),
-        *("--timeout-graceful-shutdown", "5"),
-    ]
-
-
-def _worker() -> list[str]:
-    return [
-        *("-m", "celery", "--app", "humblytics", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
-        *("--schedule", str(settings.VAR_DIR / "beat-schedule")),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    ]

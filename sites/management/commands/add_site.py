@@ -25,9 +25,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("domain", help="such as example.com")
-        parser.add_argument(
-            "--timezone", default="UTC", help="where the site's days begin, such as Europe/Berlin"
-        )
+        parser.add_argument("--timezone", default="UTC", help="where the site's days begin, such as Europe/Berlin")
         parser.add_argument("--owner", metavar="EMAIL", type=email, help="who owns the site; made if new")
 
     @transaction.atomic

@@ -1,0 +1,912 @@
+import dataclasses
+import datetime as dt
+import json
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection as database
+from django.db import models
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from revenue import sync as syncing
+from revenue.attribution import Reason
+from revenue.connecting import connect, disconnect
+from revenue.mirror import Tally, store
+from revenue.models import (
+    Attribution,
+    BalanceTransaction,
+    Charge,
+    CheckoutSession,
+    Connection,
+    Dispute,
+    LedgerLine,
+    Refund,
+    Stream,
+    StripeAccount,
+)
+from revenue.sandbox.accounts import Account, Owner
+from revenue.sandbox.http import SandboxServer, serve
+from revenue.sandbox.messages import Request, Response, json_response
+from revenue.sandbox.world import World
+from revenue.sync import LISTS, LOCK, LockedError, Report, sync
+from sites.models import Site
+from tests.factories import SiteFactory
+from tests.revenue.conftest import moment, seen
+
+pytestmark = pytest.mark.django_db
+MIRROR = [CheckoutSession, Charge, Refund, Dispute, BalanceTransaction]
+HOUR, DAY = 3600, 86_400
+
+
+class Broken:
+    """Answer a path with `response` from the n-th request on, so many times; count the requests."""
+
+    def __init__(self, path: str, response: Response | Exception, first: int = 1, times: int = 99) -> None:
+        self.path, self.response, self.first, self.times = path, response, first, times
+        self.asked = 0
+
+    def __call__(self, request: Request) -> Response | None:
+        if request.path != self.path:
+            return None
+        self.asked += 1
+        if not self.first <= self.asked < self.first + self.times:
+            return None
+        if isinstance(self.response, Exception):
+            raise self.response
+        return self.response
+
+
+def refused(status: int) -> Response:
+    return json_response(status, {"error": {"message": "no", "type": "invalid_request_error"}})
+
+
+@pytest.fixture
+def requests(sandbox: SandboxServer) -> list[str]:
+    """The paths that were asked for."""
+    asked: list[str] = []
+    sandbox.faults.append(lambda request: asked.append(request.path))  # type: ignore[func-returns-value]
+    return asked
+
+
+def sums() -> dict[str, dict[str, int]]:
+    """The ledger in the shape of the world's truth."""
+    names = {
+        "charge": "gross",
+        "payment_failure": "gross",
+        "refund": "refunded",
+        "refund_failure": "refunded",
+        "dispute": "disputed",
+        "fee": "fees",
+    }
+    found: dict[str, dict[str, int]] = {}
+    for line in LedgerLine.objects.all():
+        currency = found.setdefault(line.currency, {"gross": 0, "refunded": 0, "disputed": 0, "fees": 0, "orders": 0})
+        currency[names[line.kind]] += line.amount if names[line.kind] == "gross" else -line.amount
+        currency["orders"] += line.kind == "charge"
+    return found
+
+
+def truth(world: World, account: Account) -> dict[str, dict[str, int]]:
+    return {currency: dataclasses.asdict(sum_) for currency, sum_ in world.truth(account).items()}
+
+
+def everything() -> dict[str, Any]:
+    """All that a sync has written, without ids of rows and times of looking."""
+    left_out = {"id", "observed_at", "decided_at"}
+    return {
+        model.__name__: sorted(
+            json.dumps({name: value for name, value in row.items() if name not in left_out}, default=str)
+            for row in model._base_manager.values()
+        )
+        for model in [*MIRROR, LedgerLine, Attribution]
+    }
+
+
+def totals(report: Report) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for tally in report.objects.values():
+        found.update(dataclasses.asdict(tally))
+    return found
+
+
+Run = Callable[..., Report]
+Buy = Callable[..., str]
+
+
+def test_a_payment_through_a_checkout_is_credited_to_its_visit(
+    run: Run, buy: Buy, site: Site, world: World, account: Account
+) -> None:
+    view = seen(site, moment(world), channel="Email", source="Letter", exit_path="/buy", country="DE")
+    charge = buy(5000, metadata={"humblytics_view_id": str(view.id)})
+    report = run()
+    decision = Attribution.objects.get(model="last_non_direct")
+
+    assert (decision.charge, decision.reason, decision.evidence) == (charge, "", "session_metadata")
+    assert (decision.site, decision.view_id, decision.visit_id) == (site, view.id, view.visit_id)
+    assert (decision.channel, decision.source, decision.page, decision.landing_page) == ("Email", "Letter", "/buy", "/")
+    assert Attribution.objects.count() == 3
+    assert sums() == truth(world, account)
+    assert report.as_json() == {
+        "site": "shop.example",
+        "account": account.id,
+        "mode": "test",
+        "status": "connected",
+        "covered_to": report.covered_to and report.covered_to.isoformat(),
+        "reads": 5,
+        "objects": {
+            "checkout_session": {"seen": 1, "new": 1, "changed": 0, "healed": 0},
+            # The movement brings its charge along, and the charge's own list shows it once more.
+            "balance_transaction": {"seen": 1, "new": 1, "changed": 0, "healed": 0},
+            "charge": {"seen": 2, "new": 1, "changed": 0, "healed": 0},
+            "refund": {"seen": 0, "new": 0, "changed": 0, "healed": 0},
+            "dispute": {"seen": 0, "new": 0, "changed": 0, "healed": 0},
+        },
+        "payments": 1,
+        "attributed": 1,
+        "unattributed": {},
+        "unmatched_balance_transactions": 0,
+        "error": None,
+    }
+
+
+def test_nothing_personal_is_stored(run: Run, buy: Buy, requests: list[str]) -> None:
+    buy(customer_email="jane.doe@customers.example")
+    run()
+
+    stored = json.dumps(
+        [list(model._base_manager.values()) for model in [*MIRROR, LedgerLine, Attribution]], default=str
+    )
+    for personal in ("jane.doe", "customers.example", "Robin", "4242"):
+        assert personal not in stored
+
+
+def test_a_second_sync_changes_nothing(run: Run, buy: Buy, world: World) -> None:
+    for amount in (100, 200, 300):
+        world.refund(buy(amount), 50)
+    run()
+    before = everything()
+    again = run()
+    whole = run(full=True)
+
+    assert everything() == before
+    for report in (again, whole):
+        assert totals(report)["new"] == totals(report)["changed"] == totals(report)["healed"] == 0
+        assert totals(report)["seen"] > 0
+
+
+class Shop:
+    """A world in which things happen to payments, and a connection that reads it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.account = world.add_account("Shop")
+        site = Site.objects.get_or_create(domain="any.example")[0]
+        self.connection = connect(site, self.account.secret_key, moment(world))
+        self.disputes: list[str] = []
+
+    def charges(self, wanted: Callable[[dict[str, Any]], bool] = lambda charge: True) -> list[str]:
+        """The paid charges of which most is left, the newest first."""
+        page = self.world.page(Owner(self.account.id, False), "charge", lambda charge: charge["paid"], limit=100)
+        left = [charge for charge in page.data if not charge["disputed"] and charge["amount_refunded"] <= 3000]
+        return [charge["id"] for charge in left if wanted(charge)]
+
+    def buy(self, currency: str = "eur", outcome: str = "pay") -> None:
+        item = {
+            "price_data": {"currency": currency, "unit_amount": 4999, "product_data": {"name": "Tea"}},
+            "quantity": 1,
+        }
+        session = self.world.create_session(
+            self.account, mode="payment", line_items=[item], success_url="https://any.example/"
+        )
+        self.world.pay(session["id"], outcome)
+
+    def refund(self, amount: int | None, status: str = "succeeded") -> None:
+        for charge in self.charges()[:1]:
+            self.world.refund(charge, amount, status=status)
+
+    def dispute(self) -> None:
+        # In another currency than the account's, the truth tells what was disputed, the ledger what was taken.
+        for charge in self.charges(lambda charge: charge["currency"] == "eur")[:1]:
+            self.disputes.append(self.world.dispute(charge)["id"])
+
+    def close_dispute(self, won: bool) -> None:
+        if self.disputes:
+            self.world.close_dispute(self.disputes.pop(), won=won)
+
+    def sync(self, **options: Any) -> Report:
+        return sync(self.connection, moment(self.world), drain=True, **options)
+
+
+ACTS: dict[str, Callable[[Shop], object]] = {
+    "buy": Shop.buy,
+    "buy in yen": lambda shop: shop.buy("jpy"),
+    "decline": lambda shop: shop.buy(outcome="decline"),
+    "refund": lambda shop: shop.refund(None),
+    "refund in part": lambda shop: shop.refund(1000),
+    "refund, pending": lambda shop: shop.refund(1000, "pending"),
+    "refund, failed": lambda shop: shop.refund(1000, "failed"),
+    "dispute": Shop.dispute,
+    "win the dispute": lambda shop: shop.close_dispute(won=True),
+    "lose the dispute": lambda shop: shop.close_dispute(won=False),
+    "sync": Shop.sync,
+    "wait": lambda shop: shop.world.advance(2 * HOUR),
+}
+
+
+@examples(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(acts=st.lists(st.sampled_from(sorted(ACTS)), min_size=3, max_size=20))
+def test_the_ledger_is_the_truth_to_the_cent_whatever_happens(settings: Any, acts: list[str]) -> None:
+    Connection.objects.all().delete()
+    StripeAccount.objects.all().delete()
+    world = World()
+    with serve(world) as server:
+        settings.STRIPE_API_BASE = server.url
+        shop = Shop(world)
+        for act in acts:
+            ACTS[act](shop)
+        report = shop.sync()
+        ledger, before = sums(), everything()
+        again = shop.sync(full=True)
+
+    assert ledger == truth(world, shop.account)
+    assert report.unmatched_balance_transactions == 0
+    assert report.payments == sum(currency["orders"] for currency in ledger.values())
+    assert everything() == before
+    assert totals(again)["healed"] == 0
+
+
+def test_an_old_charge_that_changes_is_found_by_its_event(
+    run: Run, buy: Buy, world: World, account: Account, requests: list[str]
+) -> None:
+    charge = buy(5000)
+    run()
+    world.advance(20 * DAY)
+    run()
+    world.refund(charge, 2000)
+    requests.clear()
+    report = run(drain=False)
+
+    assert Charge.objects.get().amount_refunded == 2000
+    assert f"/v1/charges/{charge}" in requests
+    assert sums() == truth(world, account)
+    assert totals(report)["healed"] == 0
+
+
+def test_a_quiet_tick_reads_the_events_only(run: Run, buy: Buy, world: World, requests: list[str]) -> None:
+    buy()
+    run()
+    world.advance(600)
+    run()
+    requests.clear()
+    world.advance(600)
+    report = run(drain=False)
+
+    assert requests == ["/v1/events"]
+    assert report.reads == 1
+    assert report.status == "connected"
+
+
+def test_the_lists_are_read_when_an_hour_has_passed(run: Run, world: World, requests: list[str]) -> None:
+    run()
+    world.advance(HOUR + 1)
+    requests.clear()
+    run(drain=False)
+
+    assert requests == ["/v1/events", *(path for path, _ in LISTS.values())]
+
+
+def test_an_events_own_amounts_are_never_used(
+    run: Run, buy: Buy, world: World, account: Account, sandbox: SandboxServer
+) -> None:
+    charge = buy(5000)
+    run()
+    world.advance(2 * DAY)
+    run()
+    lie = {"id": charge, "object": "charge", "amount_captured": 1, "amount": 1, "amount_refunded": 1}
+    event = {"id": "evt_1", "object": "event", "created": world.now(), "livemode": False, "data": {"object": lie}}
+    answer = json_response(200, {"object": "list", "has_more": False, "data": [event]})
+    sandbox.faults.append(Broken("/v1/events", answer))
+    run(drain=False)
+
+    assert sums() == truth(world, account)
+
+
+def test_an_object_that_shows_up_late_is_found_in_the_overlap(
+    run: Run, buy: Buy, world: World, account: Account
+) -> None:
+    run()
+    late = buy(700)
+    (session,) = world.page(Owner(account.id, False), "checkout.session", lambda item: True, 1).data
+    (movement,) = world.page(Owner(account.id, False), "balance_transaction", lambda item: True, 1).data
+    for identity in (late, session["id"], movement["id"]):
+        world.hide(identity, until=world.now() + 590)
+    assert totals(run())["new"] == 0
+    world.advance(600)
+    buy(900)
+    run()
+
+    assert sums() == truth(world, account)
+    assert LedgerLine.objects.filter(charge=late).exists()
+
+
+def test_what_an_earlier_sync_ought_to_have_seen_is_found_by_a_full_one_and_counted(
+    run: Run, buy: Buy, world: World, account: Account
+) -> None:
+    lost = buy(700)
+    for kind in ("checkout.session", "balance_transaction", "charge", "event"):
+        for item in world.page(Owner(account.id, False), kind, lambda item: True, 10).data:
+            world.hide(item["id"], until=world.now() + 3 * HOUR)
+    for hours in (1, 1, 3, 1):
+        run()
+        world.advance(hours * HOUR)
+    run()
+    assert not LedgerLine.objects.filter(charge=lost).exists()
+    report = run(full=True)
+
+    assert {name: tally.healed for name, tally in report.objects.items()} == {
+        "checkout_session": 1,
+        "balance_transaction": 1,
+        "charge": 1,
+        "refund": 0,
+        "dispute": 0,
+    }
+    assert sums() == truth(world, account)
+
+
+def test_an_outage_of_45_days_leaves_no_gap(run: Run, buy: Buy, world: World, account: Account) -> None:
+    first = buy(1000)
+    run()
+    for amount in (100, 200, 300):
+        world.advance(15 * DAY)
+        buy(amount)
+        world.refund(first, 10)
+    run()
+
+    assert sums() == truth(world, account)
+
+
+def test_a_refund_that_fails_after_45_days_without_an_event_is_read_again(
+    run: Run, buy: Buy, world: World, account: Account, sandbox: SandboxServer
+) -> None:
+    refund = world.refund(buy(5000), 2000, status="pending")
+    run()
+    world.advance(HOUR)
+    run()
+    world.advance(10 * DAY)
+    world.settle_refund(refund["id"], "failed")
+    world.advance(35 * DAY)
+    # Neither an event tells of it nor the list of movements.
+    empty = json_response(200, {"object": "list", "has_more": False, "data": []})
+    sandbox.faults.append(Broken("/v1/balance_transactions", empty))
+    run()
+
+    assert Refund.objects.get().status == "failed"
+    assert sums()["eur"]["refunded"] == 0
+
+
+def test_an_open_checkout_is_read_again_until_it_has_ended(
+    run: Run, buy: Buy, world: World, account: Account, requests: list[str]
+) -> None:
+    item = {"price_data": {"currency": "eur", "unit_amount": 100, "product_data": {"name": "Tea"}}, "quantity": 1}
+    session = world.create_session(account, mode="payment", line_items=[item], success_url="https://shop.example/")
+    run()
+    world.advance(HOUR)
+    run()
+    world.advance(40 * DAY)
+    run()
+    assert CheckoutSession.objects.get().status == "expired"
+
+    requests.clear()
+    world.advance(2 * HOUR)
+    run()
+    assert f"/v1/checkout/sessions/{session['id']}" not in requests
+
+
+def test_no_more_than_a_few_unfinished_objects_are_read_again_at_once(
+    run: Run, buy: Buy, world: World, requests: list[str]
+) -> None:
+    for _ in range(syncing.MOST_REFETCHED + 5):
+        world.refund(buy(100), 1, status="pending")
+    for _ in range(2):
+        run()
+        world.advance(DAY)
+    requests.clear()
+    run()
+    first = [path for path in requests if path.startswith("/v1/refunds/")]
+    requests.clear()
+    run()
+    second = [path for path in requests if path.startswith("/v1/refunds/")]
+
+    assert len(first) == syncing.MOST_REFETCHED
+    assert len(second) == 5
+    assert not set(first) & set(second)
+
+
+def test_the_older_of_two_snapshots_loses(run: Run, buy: Buy, world: World, account: Account) -> None:
+    charge = buy(5000)
+    run()
+    old = dict(world.find(Owner(account.id, False), "charge", charge) or {})
+    old_at = moment(world)
+    world.advance(60)
+    world.refund(charge, 2000)
+    run()
+    row = StripeAccount.objects.get()
+    tallies = {name: Tally() for name in LISTS}
+    store(row, [old], old_at, tallies)
+
+    assert Charge.objects.get().amount_refunded == 2000
+    assert tallies["charge"] == Tally(seen=1)
+    assert sums() == truth(world, account)
+
+
+def test_a_snapshot_of_the_same_second_is_taken(run: Run, buy: Buy, world: World, account: Account) -> None:
+    charge = buy(5000)
+    run()
+    row = Charge.objects.get()
+    new = {**(world.find(Owner(account.id, False), "charge", charge) or {}), "amount_refunded": 7}
+    store(row.account, [new], row.observed_at, {name: Tally() for name in LISTS})
+
+    assert Charge.objects.get().amount_refunded == 7
+
+
+class KilledError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_run_killed_anywhere_leaves_the_next_one_complete(
+    run: Run, buy: Buy, world: World, account: Account, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr("revenue.pager.PAGE_LENGTH", 2)
+    with world.at(world.now() - DAY):
+        for amount in (100, 200, 300, 400, 500):
+            world.refund(buy(amount), 10)
+    stores = 0
+
+    def killing(*args: Any, **options: Any) -> set[str]:
+        nonlocal stores
+        stores += 1
+        if stores == at:
+            raise KilledError
+        return store(*args, **options)
+
+    monkeypatch.setattr(syncing, "store", killing)
+    with pytest.raises(KilledError):
+        run()
+    drained = set(Stream.objects.exclude(covered_to=None).values_list("name", flat=True))
+    assert "refund" not in drained
+    assert drained <= {"checkout_session", "balance_transaction", "charge"}
+    if at <= 3:
+        assert not drained
+
+    monkeypatch.setattr(syncing, "store", store)
+    report = run()
+    assert report.status == "connected"
+    assert sums() == truth(world, account)
+    assert Stream.objects.exclude(covered_to=None).count() == len(LISTS) + 1
+
+
+def test_a_key_refused_mid_window_keeps_what_is_stored_and_moves_nothing(
+    run: Run, buy: Buy, sandbox: SandboxServer, connection: Connection, monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    monkeypatch.setattr("revenue.pager.PAGE_LENGTH", 2)
+    for amount in (100, 200, 300):
+        buy(amount)
+    sandbox.faults.append(Broken("/v1/charges", refused(401), first=2))
+    report = run()
+    connection.refresh_from_db()
+
+    assert (report.status, connection.status) == ("auth_failed", "auth_failed")
+    assert not report.is_in_part
+    assert connection.problem == report.error != ""
+    assert connection.synced_at is None
+    assert Charge.objects.count() == 3
+    assert Stream.objects.get(name="charge").covered_to is None
+    assert report.covered_to is None
+
+    sandbox.faults.clear()
+    assert run().status == "connected"
+    connection.refresh_from_db()
+    assert (connection.status, connection.problem) == ("connected", "")
+    assert connection.synced_at == moment(world)
+
+
+def test_a_missing_permission_leaves_the_other_lists_read(
+    run: Run, buy: Buy, sandbox: SandboxServer, world: World, account: Account
+) -> None:
+    buy()
+    sandbox.faults.append(Broken("/v1/disputes", refused(403)))
+    report = run()
+
+    assert report.status == "degraded"
+    assert report.is_in_part
+    assert "Disputes" in report.error
+    assert report.covered_to is None
+    assert Stream.objects.get(name="refund").covered_to is not None
+    assert sums() == truth(world, account)
+
+
+def test_hints_that_could_not_be_read_are_read_later(run: Run, buy: Buy, sandbox: SandboxServer, world: World) -> None:
+    run()
+    covered_to = Stream.objects.get(name="event").covered_to
+    world.advance(HOUR)
+    sandbox.faults.append(Broken("/v1/events", refused(403)))
+    run()
+
+    assert Stream.objects.get(name="event").covered_to == covered_to
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(json_response(200, {"object": "list", "data": [], "has_more": True}), id="empty, but more"),
+        pytest.param(Response(302, b"", {"Location": "http://127.0.0.1:9/"}), id="redirect"),
+        pytest.param(Response(200, b"<html>Log in</html>"), id="HTML"),
+        pytest.param(Response(200, b'{"object": "list", "da'), id="cut short"),
+    ],
+)
+def test_a_list_that_cannot_be_read_moves_nothing_and_is_reported(
+    run: Run, buy: Buy, sandbox: SandboxServer, world: World, account: Account, fault: Response
+) -> None:
+    buy()
+    sandbox.faults.append(Broken("/v1/charges", fault))
+    report = run()
+
+    assert report.status == "degraded"
+    assert report.error
+    assert Stream.objects.get(name="charge").covered_to is None
+    sandbox.faults.clear()
+    assert run().error == ""
+    assert sums() == truth(world, account)
+
+
+def test_live_objects_under_a_test_key_stop_the_sync(
+    run: Run, sandbox: SandboxServer, buy: Buy, world: World, account: Account
+) -> None:
+    charge = buy()
+    live = {**(world.find(Owner(account.id, False), "charge", charge) or {}), "livemode": True}
+    sandbox.faults.append(
+        Broken("/v1/charges", json_response(200, {"object": "list", "data": [live], "has_more": False}))
+    )
+    report = run()
+
+    assert report.status == "degraded"
+    assert not report.is_in_part
+
+
+def test_every_third_answer_an_error_does_not_stop_a_sync(
+    run: Run, buy: Buy, sandbox: SandboxServer, world: World, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("revenue.pager.PAGE_LENGTH", 1)
+    for amount in (100, 200, 300):
+        buy(amount)
+    turns = iter(range(1000))
+    sandbox.faults.append(lambda request: Response(500) if next(turns) % 3 == 0 else None)
+
+    assert run().status == "connected"
+    assert sums() == truth(world, account)
+
+
+def test_the_watermark_follows_stripes_clock_and_never_goes_back(run: Run, world: World) -> None:
+    run()
+    first = Stream.objects.get(name="charge").covered_to
+    assert first
+    assert abs(first - (moment(world) - dt.timedelta(seconds=60))) <= dt.timedelta(seconds=1)
+    world.advance(-600)
+    run()
+
+    assert Stream.objects.get(name="charge").covered_to == first
+
+
+def test_only_one_run_reads_an_account_at_a_time(run: Run, connection: Connection) -> None:
+    parameters = {
+        name: value
+        for name, value in database.get_connection_params().items()
+        if name in ("dbname", "user", "host", "port")
+    }
+    with psycopg.connect(**parameters) as other:
+        other.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK, connection.account_id])
+        with pytest.raises(LockedError):
+            run()
+        connection.refresh_from_db()
+        assert connection.tried_at is None
+        other.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, connection.account_id])
+
+    assert run().status == "connected"
+    with psycopg.connect(**parameters) as other:
+        taken = other.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, connection.account_id]).fetchone()
+    assert taken == (True,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_at_once_do_no_harm_even_without_the_lock(
+    buy: Buy, world: World, account: Account, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("revenue.pager.PAGE_LENGTH", 3)
+    monkeypatch.setattr(syncing, "_only_run", nullcontext)
+    for amount in range(100, 110):
+        world.refund(buy(amount), 10)
+
+    def work() -> Report:
+        try:
+            return sync(connection, moment(world), drain=True)
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        reports = [future.result() for future in [pool.submit(work) for _ in range(3)]]
+
+    assert {report.error for report in reports} == {""}
+    assert sum(totals(report)["new"] for report in reports) == 50
+    assert sums() == truth(world, account)
+    assert Attribution.objects.count() == 30
+
+
+def test_a_key_that_cannot_be_opened_is_reported(run: Run, connection: Connection, settings: Any) -> None:
+    settings.HUMBLYTICS_ENCRYPTION_KEYS = "other:" + "A" * 43 + "="
+    report = run()
+
+    assert report.status == "key_unreadable"
+    assert report.reads == 0
+
+
+def test_a_disconnected_account_is_not_read(run: Run, connection: Connection, buy: Buy, requests: list[str]) -> None:
+    buy()
+    run()
+    disconnect(connection)
+    requests.clear()
+    report = run()
+
+    assert (report.status, requests) == ("disconnected", [])
+    assert LedgerLine.objects.exists()
+
+
+def test_the_key_shows_up_nowhere(
+    run: Run,
+    buy: Buy,
+    account: Account,
+    sandbox: SandboxServer,
+    connection: Connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    buy()
+    told: list[str] = []
+    for status in (200, 401, 403, 500):
+        sandbox.faults[:] = [] if status == 200 else [Broken("/v1/charges", refused(status))]
+        report = run(progress=told.append)
+        told += [repr(report), json.dumps(report.as_json())]
+        connection.refresh_from_db()
+        told += [repr(vars(connection)), connection.problem]
+
+    assert told
+    for text in (*told, caplog.text):
+        assert account.secret_key not in text
+        assert account.secret_key[8:] not in text
+
+
+def test_a_view_that_arrives_after_the_payment_is_bound_to_it(run: Run, buy: Buy, site: Site, world: World) -> None:
+    view_id = uuid.uuid4()
+    buy(metadata={"humblytics_view_id": str(view_id)})
+    assert run().unattributed == {"waiting": 1}
+    world.advance(2 * HOUR)
+    assert run().unattributed == {"unknown": 1}
+    view = seen(site, moment(world))
+    type(view).objects.filter(pk=view.pk).update(id=view_id)
+    report = run(drain=False)
+
+    assert (report.attributed, report.unattributed) == (1, {})
+
+
+def test_a_session_that_shows_up_after_its_charge_is_still_asked(
+    run: Run, buy: Buy, site: Site, world: World, account: Account
+) -> None:
+    view = seen(site, moment(world))
+    buy(metadata={"humblytics_view_id": str(view.id)})
+    (session,) = world.page(Owner(account.id, False), "checkout.session", lambda item: True, 1).data
+    world.hide(session["id"], until=world.now() + 300)
+    assert run().unattributed == {"no_session": 1}
+    world.advance(301)
+
+    assert run().attributed == 1
+
+
+@pytest.mark.parametrize(
+    ("carried", "evidence"),
+    [
+        pytest.param(lambda id: {"metadata": {"humblytics_view_id": id}}, "session_metadata", id="session"),
+        pytest.param(lambda id: {"client_reference_id": id}, "client_reference_id", id="reference"),
+        pytest.param(
+            lambda id: {"payment_intent_data": {"metadata": {"humblytics_view_id": id}}},
+            "charge_metadata",
+            id="payment intent",
+        ),
+    ],
+)
+def test_the_evidence_says_what_carried_the_id(
+    run: Run, buy: Buy, site: Site, world: World, carried: Callable[[str], dict[str, Any]], evidence: str
+) -> None:
+    buy(**carried(str(seen(site, moment(world)).id)))
+    run()
+
+    assert Attribution.objects.get(model="last").evidence == evidence
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        pytest.param({}, "no_id", id="nothing"),
+        pytest.param({"client_reference_id": "order 7"}, "no_id", id="the merchant's reference"),
+        pytest.param({"metadata": {"humblytics_view_id": "undefined"}}, "malformed", id="undefined"),
+        pytest.param({"metadata": {"humblytics_view_id": "<script>'; --"}}, "malformed", id="script"),
+    ],
+)
+def test_a_payment_that_is_nobodys_says_why_and_is_still_counted(
+    run: Run, buy: Buy, world: World, account: Account, session: dict[str, Any], reason: str
+) -> None:
+    buy(**session)
+    report = run()
+
+    assert (report.payments, report.unattributed) == (1, {reason: 1})
+    assert Reason(reason).sentence
+    assert sums() == truth(world, account)
+
+
+def test_two_sites_share_an_account_and_each_gets_its_own(
+    run: Run, buy: Buy, site: Site, account: Account, world: World, connection: Connection
+) -> None:
+    blog = SiteFactory(domain="blog.example")
+    for where in (site, blog):
+        buy(metadata={"humblytics_view_id": str(seen(where, moment(world)).id)})
+    assert run().unattributed == {"other_site": 1}
+
+    second = connect(blog, account.secret_key, moment(world))
+    theirs = sync(second, moment(world), drain=True)
+    ours = run()
+
+    assert StripeAccount.objects.count() == 1
+    assert Charge.objects.count() == 2
+    assert (ours.payments, ours.attributed) == (theirs.payments, theirs.attributed) == (1, 1)
+
+
+def test_an_id_of_another_sites_view_does_not_shadow_our_own(run: Run, buy: Buy, site: Site, world: World) -> None:
+    view = seen(site, moment(world))
+    stolen = seen(SiteFactory(domain="thief.example"), moment(world))
+    # The table's key begins with the site, so the same id may stand on two of them.
+    models.QuerySet(type(view)).filter(site=stolen.site).update(id=view.id)
+    buy(metadata={"humblytics_view_id": str(view.id)})
+
+    assert run().attributed == 1
+
+
+def test_test_money_and_live_money_never_meet(run: Run, buy: Buy, site: Site, account: Account, world: World) -> None:
+    item = {"price_data": {"currency": "eur", "unit_amount": 777, "product_data": {"name": "Tea"}}, "quantity": 1}
+    live = world.create_session(
+        account, livemode=True, mode="payment", line_items=[item], success_url="https://shop.example/"
+    )
+    world.pay(live["id"])
+    buy(100)
+    run()
+    real = connect(site, account.live_secret_key, moment(world))
+    report = sync(real, moment(world), drain=True)
+
+    assert report.mode == "live"
+    assert [line.amount for line in LedgerLine.objects.filter(account=real.account, kind="charge")] == [777]
+    assert [line.amount for line in LedgerLine.objects.exclude(account=real.account).filter(kind="charge")] == [100]
+
+
+def raw_charge(**changed: Any) -> dict[str, Any]:
+    return {
+        "id": "ch_1",
+        "object": "charge",
+        "created": 1_760_000_000,
+        "livemode": False,
+        "status": "succeeded",
+        "captured": True,
+        "amount": 100,
+        "amount_captured": 100,
+        "amount_refunded": 0,
+        "currency": "eur",
+        "payment_intent": None,
+        "balance_transaction": None,
+        "failure_balance_transaction": None,
+        "metadata": {},
+        **changed,
+    }
+
+
+@pytest.fixture
+def keep(connection: Connection, world: World) -> Iterator[Callable[..., None]]:
+    def keep(*objects: dict[str, Any]) -> None:
+        store(connection.account, objects, moment(world), {name: Tally() for name in LISTS})
+
+    return keep
+
+
+def test_values_nobody_knows_are_stored_as_they_are(keep: Callable[..., None]) -> None:
+    keep(raw_charge(status="levitating", status_details={"new": True}))
+
+    assert Charge.objects.get().status == "levitating"
+    assert not LedgerLine.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "carried",
+    ["x" * 10_000, "nul \0 inside", "half \ud800 a letter", ["a", "list"], {"an": "object"}, 7, True],
+)
+def test_whatever_is_carried_can_be_stored(keep: Callable[..., None], carried: Any) -> None:
+    keep(raw_charge(metadata={"humblytics_view_id": carried}))
+
+    assert 0 < len(Charge.objects.get().view_id) <= 500
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"amount": "100"}, {"amount": 1.5}, {"amount": True}, {"amount": 2**63}, {"currency": "euros"}, {"status": 7}],
+)
+def test_a_damaged_object_is_refused_with_its_page(keep: Callable[..., None], damage: dict[str, Any]) -> None:
+    with pytest.raises(syncing.MalformedAnswerError):
+        keep(raw_charge(), raw_charge(id="ch_2", **damage))
+
+    assert not Charge.objects.exists()
+
+
+def test_a_refund_without_a_charge_is_booked_once_and_unbooked_when_it_fails(keep: Callable[..., None]) -> None:
+    refund = {
+        "id": "re_1",
+        "object": "refund",
+        "created": 1_760_000_000,
+        "charge": None,
+        "status": "succeeded",
+        "amount": 100,
+        "currency": "eur",
+        "balance_transaction": "txn_1",
+        "failure_balance_transaction": None,
+    }
+    movement = {
+        "id": "txn_1",
+        "object": "balance_transaction",
+        "created": 1_760_000_000,
+        "type": "refund",
+        "reporting_category": "refund",
+        "source": refund,
+        "amount": -100,
+        "fee": 5,
+        "net": -105,
+        "currency": "eur",
+    }
+    keep(movement)
+    keep(refund)
+    assert {line.key: line.amount for line in LedgerLine.objects.all()} == {"refund:re_1": -100, "fee:txn_1": -5}
+
+    keep({**refund, "status": "failed"})
+    assert [line.key for line in LedgerLine.objects.all()] == ["fee:txn_1"]
+
+
+def test_a_movement_of_a_type_never_seen_is_unmatched(keep: Callable[..., None], run: Run) -> None:
+    movement = {
+        "id": "txn_1",
+        "object": "balance_transaction",
+        "created": 1_760_000_000,
+        "reporting_category": "other",
+        "source": None,
+        "amount": -100,
+        "fee": 0,
+        "net": -100,
+        "currency": "eur",
+    }
+    keep({**movement, "type": "payout"})
+    assert run().unmatched_balance_transactions == 0
+    keep({**movement, "id": "txn_2", "type": "moon_landing"})
+    assert run().unmatched_balance_transactions == 1
+    keep({**movement, "id": "txn_3", "type": "charge", "source": "ch_unknown", "fee": 3})
+    assert run().unmatched_balance_transactions == 2

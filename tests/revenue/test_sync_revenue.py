@@ -1,0 +1,194 @@
+import datetime as dt
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from revenue import tasks
+from revenue.connecting import connect, disconnect
+from revenue.management.commands import sync_revenue
+from revenue.models import Connection, LedgerLine
+from revenue.sandbox.accounts import Account
+from revenue.sandbox.http import SandboxServer
+from revenue.sandbox.messages import json_response
+from revenue.sandbox.world import World
+from revenue.sync import LockedError
+from sites.models import Site
+from tests.factories import SiteFactory
+from tests.revenue.conftest import moment
+
+pytestmark = pytest.mark.django_db
+
+
+def command(name: str, *arguments: str, **options: Any) -> tuple[int, str, str]:
+    """Run a command; give its exit status and what it wrote."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        call_command(name, *arguments, stdout=out, stderr=err, **options)
+    except SystemExit as exit:
+        return int(exit.code or 0), out.getvalue(), err.getvalue()
+    except CommandError as error:
+        return error.returncode, out.getvalue(), str(error)
+    return 0, out.getvalue(), err.getvalue()
+
+
+def test_the_report_is_on_stdout_and_the_progress_on_stderr(connection: Connection, buy: Callable[..., str]) -> None:
+    buy(4200)
+    status, out, err = command("sync_revenue", "--json")
+    (report,) = json.loads(out)["sites"]
+
+    assert status == 0
+    assert (report["site"], report["payments"], report["error"]) == ("shop.example", 1, None)
+    assert "shop.example" in err
+    assert LedgerLine.objects.filter(kind="charge").get().amount == 4200
+
+
+def test_for_people_it_is_a_line_per_connection(connection: Connection, account: Account) -> None:
+    _, out, _ = command("sync_revenue", "shop.example")
+
+    assert out.startswith(f"shop.example {account.id} (test): connected; ")
+
+
+def test_without_a_connection_there_is_nothing_to_do() -> None:
+    assert command("sync_revenue", "--json") == (0, '{\n  "sites": []\n}\n', "")
+
+
+def test_an_unknown_domain_is_wrong_usage(connection: Connection) -> None:
+    assert command("sync_revenue", "shop.example", "nowhere.example")[0] == 2
+
+
+def test_a_domain_without_a_connection_is_wrong_usage(connection: Connection) -> None:
+    SiteFactory(domain="quiet.example")
+
+    assert command("sync_revenue", "quiet.example")[0] == 2
+    disconnect(connection)
+    assert command("sync_revenue", "shop.example")[0] == 2
+    assert command("sync_revenue")[0] == 0
+
+
+def test_a_refused_key_is_a_failure(connection: Connection, sandbox: SandboxServer) -> None:
+    sandbox.faults.append(lambda request: json_response(401, {"error": {}}))
+    status, out, _ = command("sync_revenue", "--json")
+
+    assert status == 1
+    assert json.loads(out)["sites"][0]["status"] == "auth_failed"
+
+
+def test_one_list_left_unread_is_done_in_part(connection: Connection, sandbox: SandboxServer) -> None:
+    sandbox.faults.append(lambda request: json_response(403, {"error": {}}) if request.path == "/v1/disputes" else None)
+
+    assert command("sync_revenue")[0] == 3
+
+
+def test_one_site_of_two_failing_is_done_in_part(connection: Connection, sandbox: SandboxServer, world: World) -> None:
+    other = world.add_account("Other")
+    connect(SiteFactory(), other.secret_key, moment(world))
+    sandbox.faults.append(
+        lambda request: json_response(401, {"error": {}}) if other.secret_key in str(request.headers) else None
+    )
+
+    assert command("sync_revenue")[0] == 3
+
+
+def test_another_run_on_the_account_is_told_apart(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*args: Any, **options: Any) -> None:
+        raise LockedError
+
+    monkeypatch.setattr(sync_revenue, "sync", locked)
+
+    assert command("sync_revenue")[0] == 4
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_a_key_is_read_from_standard_input(
+    site: Site, account: Account, sandbox: SandboxServer, typed: Callable[[str], None]
+) -> None:
+    typed(account.secret_key + "\n")
+    status, out, err = command("connect_stripe", "shop.example")
+
+    assert status == 0
+    assert Connection.objects.get().open_key().reveal() == account.secret_key
+    assert account.id in out
+    assert account.secret_key not in out + err
+
+
+def test_a_key_is_read_from_a_file(site: Site, account: Account, sandbox: SandboxServer, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(account.restricted_key + "\n")
+
+    assert command("connect_stripe", "shop.example", "--key-file", str(file))[0] == 0
+    assert Connection.objects.get().open_key().reveal() == account.restricted_key
+
+
+@pytest.mark.parametrize(
+    ("domain", "key", "status"),
+    [
+        pytest.param("nowhere.example", "", 2, id="unknown domain"),
+        pytest.param("shop.example", "pk_test_51Nx8qLKJ2eZvKYlo2C", 1, id="publishable key"),
+        pytest.param("shop.example", "sk_test_51Nx8qLKJ2eZvKYlo2C", 1, id="key nobody has"),
+    ],
+)
+def test_what_cannot_be_connected_is_said_without_the_key(
+    site: Site, sandbox: SandboxServer, typed: Callable[[str], None], domain: str, key: str, status: int
+) -> None:
+    typed(key)
+    found, out, err = command("connect_stripe", domain)
+
+    assert found == status
+    assert "51Nx8" not in out + err
+
+
+def test_a_key_file_that_is_not_there_is_wrong_usage(site: Site, tmp_path: Path) -> None:
+    assert command("connect_stripe", "shop.example", "--key-file", str(tmp_path / "none"))[0] == 2
+
+
+def test_the_beat_sends_the_connections_that_are_due(
+    connection: Connection, world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(tasks.sync_connection, "delay", sent.append)
+    never = connect(SiteFactory(), world.add_account("Other").secret_key, moment(world))
+    gone = connect(SiteFactory(), world.add_account("Gone").secret_key, moment(world))
+    disconnect(gone)
+    Connection.objects.filter(pk=connection.pk).update(tried_at=timezone.now())
+    tasks.sync_due_accounts()
+    assert sent == [never.pk]
+
+    old = timezone.now() - dt.timedelta(seconds=settings.SYNC_SECONDS)
+    Connection.objects.filter(pk=connection.pk).update(tried_at=old)
+    tasks.sync_due_accounts()
+    assert sorted(sent) == sorted([never.pk, never.pk, connection.pk])
+
+
+def test_the_task_reads_an_account_however_often_and_late_it_runs(
+    connection: Connection, buy: Callable[..., str]
+) -> None:
+    buy(300)
+    for _ in range(3):
+        tasks.sync_connection(connection.pk)
+    tasks.sync_connection(connection.pk + 1)
+
+    assert LedgerLine.objects.filter(kind="charge").get().amount == 300
+    connection.refresh_from_db()
+    assert connection.tried_at
+
+
+def test_a_task_beside_another_run_ends_quietly(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*args: Any) -> None:
+        raise LockedError
+
+    monkeypatch.setattr(tasks, "sync", locked)
+    tasks.sync_connection(connection.pk)
+
+
+def test_a_task_that_waits_longer_than_its_interval_is_dropped(settings: Any) -> None:
+    assert tasks.sync_connection.expires == tasks.sync_due_accounts.expires == settings.SYNC_SECONDS

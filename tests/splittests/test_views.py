@@ -1,0 +1,241 @@
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from revenue.models import Connection, StripeAccount
+from sites.models import Membership, Role, Site, User
+from splittests.models import SplitTest, State
+from tests.factories import send_hit
+
+NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+INDEX = "/shop.example/split-tests/"
+NEW = "/shop.example/split-tests/new/"
+
+
+@pytest.fixture
+def connection(site: Site) -> Connection:
+    account = StripeAccount.objects.create(acct_id="acct_1", livemode=True, default_currency="chf")
+    return Connection.objects.create(site=site, account=account, connected_at=NOW)
+
+
+@pytest.fixture
+def draft(site: Site) -> SplitTest:
+    test = SplitTest.objects.create(site=site, name="Headline", key="headline", path="/", currency="eur")
+    test.variants.create(name="Control")
+    test.variants.create(name="Loud", text="Buy now!")
+    return test
+
+
+@pytest.fixture
+def running(draft: SplitTest, connection: Connection) -> SplitTest:
+    draft.start(NOW)
+    draft.refresh_from_db()
+    return draft
+
+
+def filled(**changes: str) -> dict[str, str]:
+    """What a browser sends for a test with one variant besides the control."""
+    rows = {f"variants-{row}-{name}": "" for row in range(3) for name in ("name", "text")}
+    weights = {f"variants-{row}-weight": "1" for row in range(3)}
+    said = {
+        "name": "Pricing headline",
+        "path": "/pricing",
+        "selector": "h1",
+        "goal": "revenue",
+        "target": "any",
+        "amount": "",
+        "currency": "EUR",
+        "control_weight": "1",
+        "variants-TOTAL_FORMS": "3",
+        "variants-INITIAL_FORMS": "0",
+        "variants-0-name": "Loud",
+        "variants-0-text": "Buy now!",
+    }
+    # Django's test client can name no field "variants-0-text" by keyword, so "__" stands for the hyphen.
+    return rows | weights | said | {name.replace("__", "-"): value for name, value in changes.items()}
+
+
+def test_index_explains_what_a_split_test_is_and_leads_to_a_new_one(site: Site, owner_client: Client) -> None:
+    content = owner_client.get(INDEX).content.decode()
+    assert "No split tests yet" in content
+    assert f'href="{NEW}"' in content
+
+
+def test_index_lists_each_test_with_its_goal_and_visitors(running: SplitTest, owner_client: Client) -> None:
+    send_hit(running.site, variants=[running.variants.get(name="Loud").pk])
+    content = owner_client.get(INDEX).content.decode()
+    for text in (f"{INDEX}{running.pk}/", "Headline", "Running", "Any Revenue", '<td class="number">1</td>'):
+        assert text in content
+
+
+def test_new_test_is_a_draft_whose_first_variant_is_the_control(site: Site, owner_client: Client) -> None:
+    said = filled(control_weight="3", variants__2__text="Really, buy!", variants__2__weight="2")
+    response = owner_client.post(NEW, said)
+    test = SplitTest.objects.get()
+    assert response["Location"] == f"{INDEX}{test.pk}/"
+    assert (test.site, test.key, test.path, test.selector) == (site, "pricing-headline", "/pricing", "h1")
+    assert (test.state, test.goal, test.target_amount, test.currency) == (State.DRAFT, "revenue", None, "eur")
+    assert list(test.variants.values_list("name", "text", "weight")) == [
+        ("Control", "", 3),
+        ("Loud", "Buy now!", 1),
+        ("Variant 3", "Really, buy!", 2),
+    ]
+
+
+def test_target_is_read_in_its_currency(site: Site, owner_client: Client) -> None:
+    owner_client.post(NEW, filled(target="amount", amount="1,500", currency="jpy"))
+    test = SplitTest.objects.get()
+    assert (test.target_amount, test.currency) == (1500, "jpy")
+    assert "Orders of ¥1,500 or more" in owner_client.get(f"{INDEX}{test.pk}/").content.decode()
+
+
+def test_new_form_suggests_the_currency_of_the_connected_account(connection: Connection, owner_client: Client) -> None:
+    assert 'value="CHF"' in owner_client.get(NEW).content.decode()
+
+
+def test_new_form_suggests_euros_before_an_account_is_connected(site: Site, owner_client: Client) -> None:
+    assert 'value="EUR"' in owner_client.get(NEW).content.decode()
+
+
+def test_tests_of_one_name_get_keys_of_their_own(site: Site, stranger: User, owner_client: Client) -> None:
+    elsewhere = Site.objects.for_user(stranger).get()
+    SplitTest.objects.create(site=elsewhere, name="", key="x" * 36, path="/", currency="eur")
+    for name in ("x" * 100, "x" * 100, "价格", "价格"):
+        owner_client.post(NEW, filled(name=name))
+    keys = SplitTest.objects.for_site(site).order_by("pk").values_list("key", flat=True)
+    assert list(keys) == ["x" * 36, "x" * 36 + "-2", "split-test", "split-test-2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        pytest.param({"name": ""}, "This field is required.", id="no name"),
+        pytest.param({"path": "pricing"}, "Enter a path such as /pricing", id="no path"),
+        pytest.param({"goal": "signups"}, "Select a valid choice.", id="unknown goal"),
+        pytest.param({"target": "amount"}, "Write the amount as a number", id="no amount"),
+        pytest.param({"target": "amount", "amount": "1.005"}, "EUR has at most 2 decimals.", id="decimals"),
+        pytest.param({"target": "amount", "amount": "0"}, "Enter an amount above zero.", id="zero"),
+        pytest.param({"target": "amount", "amount": "-5"}, "Enter an amount above zero.", id="negative"),
+        pytest.param({"target": "amount", "amount": "9" * 20}, "Enter an amount above zero.", id="huge"),
+        pytest.param({"amount": "50"}, "Choose “Target amount” above", id="amount without its choice"),
+        pytest.param({"currency": "€"}, "A currency is a code of three letters", id="no currency code"),
+        pytest.param({"selector": ""}, "Name the element whose text", id="text without element"),
+        pytest.param({"variants__0__text": ""}, "Enter the text that this variant shows.", id="no text"),
+        pytest.param({"variants__0__weight": "0"}, "greater than or equal to 1", id="no weight"),
+        pytest.param({"control_weight": "0"}, "greater than or equal to 1", id="no weight of the control"),
+        pytest.param(
+            {"variants__0__name": "", "variants__0__text": ""}, "Describe at least one variant", id="no variant"
+        ),
+        pytest.param({"variants__1__name": "loud", "variants__1__text": "Hey"}, "named “loud” already", id="same name"),
+        pytest.param({"variants__0__name": "Control"}, "named “Control” already", id="a second control"),
+        pytest.param({"variants-TOTAL_FORMS": "1000"}, "submit at most 9 forms", id="too many variants"),
+        pytest.param({"variants-TOTAL_FORMS": ""}, "Describe at least one variant", id="no rows at all"),
+    ],
+)
+def test_new_form_says_what_is_wrong(site: Site, owner_client: Client, changes: dict[str, str], error: str) -> None:
+    response = owner_client.post(NEW, filled(**changes))
+    assert response.status_code == 200
+    assert error in response.content.decode()
+    assert not SplitTest.objects.exists()
+
+
+def test_variants_of_a_page_with_its_own_code_need_names_alone(site: Site, owner_client: Client) -> None:
+    owner_client.post(NEW, filled(selector="", variants__0__text=""))
+    assert list(SplitTest.objects.get().variants.values_list("name", "text")) == [("Control", ""), ("Loud", "")]
+
+
+def test_start_is_refused_before_a_stripe_account_is_connected(draft: SplitTest, owner_client: Client) -> None:
+    response = owner_client.post(f"{INDEX}{draft.pk}/start/", follow=True)
+    draft.refresh_from_db()
+    assert draft.state == State.DRAFT
+    assert "Connect a Stripe account first" in response.content.decode()
+
+
+def test_start_is_refused_with_a_single_variant(draft: SplitTest, connection: Connection, owner_client: Client) -> None:
+    draft.variants.get(name="Loud").delete()
+    response = owner_client.post(f"{INDEX}{draft.pk}/start/", follow=True)
+    draft.refresh_from_db()
+    assert draft.state == State.DRAFT
+    assert "Add a second variant first" in response.content.decode()
+
+
+def test_test_runs_from_start_to_stop_and_never_again(
+    draft: SplitTest, connection: Connection, owner_client: Client
+) -> None:
+    owner_client.post(f"{INDEX}{draft.pk}/stop/")
+    draft.refresh_from_db()
+    assert (draft.state, draft.stopped_at) == (State.DRAFT, None)
+
+    owner_client.post(f"{INDEX}{draft.pk}/start/")
+    draft.refresh_from_db()
+    started_at = draft.started_at
+    assert draft.state == State.RUNNING
+    assert started_at is not None
+
+    owner_client.post(f"{INDEX}{draft.pk}/stop/")
+    owner_client.post(f"{INDEX}{draft.pk}/start/")
+    draft.refresh_from_db()
+    assert (draft.state, draft.started_at) == (State.STOPPED, started_at)
+    assert draft.stopped_at is not None
+
+
+@pytest.mark.parametrize("action", ["start", "stop"])
+def test_links_neither_start_nor_stop_a_test(draft: SplitTest, owner_client: Client, action: str) -> None:
+    assert owner_client.get(f"{INDEX}{draft.pk}/{action}/").status_code == 405
+
+
+def test_results_show_each_variant_and_refresh_themselves(running: SplitTest, owner_client: Client) -> None:
+    loud = running.variants.get(name="Loud").pk
+    send_hit(running.site, variants=[loud])
+    send_hit(running.site, ip="203.0.113.8", variants=[loud])
+    send_hit(running.site, ip="203.0.113.8", variants=[running.variants.get(name="Control").pk])
+    content = owner_client.get(f"{INDEX}{running.pk}/").content.decode()
+    for text in (
+        'hx-trigger="every 15s"',
+        "“Buy now!”",
+        "Any Revenue",
+        "Too early to tell",
+        "1 visitor saw more than one variant and is left out.",
+        "Humblytics?.variant(&quot;headline&quot;)",
+        "hx-confirm",
+    ):
+        assert text in content
+
+
+def test_results_of_a_stopped_test_without_visitors_stand(running: SplitTest, owner_client: Client) -> None:
+    running.stop(NOW)
+    response = owner_client.get(f"{INDEX}{running.pk}/")
+    assert response.status_code == 200
+    assert "/stop/" not in response.content.decode()
+
+
+def test_viewer_sees_results_and_changes_nothing(running: SplitTest, connection: Connection) -> None:
+    viewer = User.objects.create_user("viewer@example.com")
+    Membership.objects.create(site=running.site, user=viewer, role=Role.VIEWER)
+    client = Client()
+    client.force_login(viewer)
+    page = client.get(f"{INDEX}{running.pk}/")
+    assert page.status_code == 200
+    assert "/stop/" not in page.content.decode()
+    assert f'href="{NEW}"' not in client.get(INDEX).content.decode()
+    assert client.get(NEW).status_code == 404
+    assert client.post(NEW, filled()).status_code == 404
+    assert client.post(f"{INDEX}{running.pk}/stop/").status_code == 404
+    running.refresh_from_db()
+    assert running.state == State.RUNNING
+
+
+@pytest.mark.parametrize("path", ["", "new/", "{test}/", "{test}/start/", "{test}/stop/"])
+def test_strangers_find_nothing(running: SplitTest, stranger_client: Client, path: str) -> None:
+    address = INDEX + path.format(test=running.pk)
+    respond: Any = stranger_client.post if address.endswith(("start/", "stop/")) else stranger_client.get
+    assert respond(address).status_code == 404
+
+
+def test_test_of_another_site_is_not_found(running: SplitTest, stranger: User, stranger_client: Client) -> None:
+    domain = Site.objects.for_user(stranger).get().domain
+    assert stranger_client.get(f"/{domain}/split-tests/{running.pk}/").status_code == 404
+    assert stranger_client.post(f"/{domain}/split-tests/{running.pk}/stop/").status_code == 404
+    assert stranger_client.get(f"/{domain}/split-tests/{10**30}/").status_code == 404

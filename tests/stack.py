@@ -1,0 +1,80 @@
+"""The whole product as an operator runs it, on ports and in a folder of its own: web server, worker, sandbox."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from humblytics.demo import processes
+from revenue.sandbox.accounts import Account
+from revenue.sandbox.http import serve
+from revenue.sandbox.world import World
+
+# Spared for the tests that talk to the stack from 127.0.0.1 for visitors from elsewhere.
+PROXY = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Stack:
+    url: str
+    folder: Path
+    environment: dict[str, str]
+    world: World
+    account: Account
+    stripe_url: str
+
+    def manage(self, *command: str, expect: int = 0, stdin: str = "") -> str:
+        """Run `manage.py`; give what it printed on standard output."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == expect, done.stderr
+        return done.stdout
+
+    def manage_json(self, *command: str) -> Any:
+        return json.loads(self.manage(*command, "--json"))
+
+    def logs(self) -> str:
+        return "".join(path.read_text() for path in (self.folder / "log").iterdir())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    port, world = free_port(), World()
+    account = world.add_account("Walk")
+    with serve(world) as sandbox:
+        url = f"http://localhost:{port}"
+        environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | {
+            "VAR_DIR": str(folder),
+            "BASE_URL": url,
+            "STRIPE_API_BASE": sandbox.url,
+            "TRUSTED_PROXIES": PROXY,
+        }
+        stack = Stack(url, folder, environment, world, account, sandbox.url)
+        stack.manage("migrate", "--verbosity", "0")
+        running: list[processes.Running] = []
+        try:
+            running.append(processes.start("web", processes.web(port), environment, folder / "log"))
+            running.append(processes.start("worker", processes.worker(folder), environment, folder / "log"))
+            processes.wait_until_answers(f"{url}/healthz", running[0])
+            yield stack
+            processes.require_alive(running)
+        finally:
+            processes.stop(running)

@@ -1,0 +1,178 @@
+"""The house rules that code can check: who may open what, which way the apps depend, and how things are named."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import models
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from sites.models import Site
+
+BASE_DIR = Path(settings.BASE_DIR)
+TEMPLATES = BASE_DIR / "templates"
+
+# A higher app may know a lower one, never the other way round.
+APPS = ("sites", "tracking", "revenue", "splittests")
+PACKAGES = (*APPS, "humblytics", "tests")
+
+# What may be opened without logging in. Everything else is closed unless it is added here.
+PUBLIC = {"login", "tracker", "healthz", "readyz", "admin:login"}
+
+# Moments and days whose names are Django's, or say the end of a span.
+OTHERWISE_NAMED = {"sites.User.last_login", "sites.User.date_joined", "revenue.Stream.covered_to"}
+
+# Values for what an address may hold beside the domain; a new converter needs one here.
+SAMPLES = {
+    "IntConverter": 1,
+    "PathConverter": "x",
+    "SlugConverter": "x",
+    "StringConverter": "x",
+    "UUIDConverter": uuid.UUID(int=1),
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    name: str
+    view: Callable[..., Any]
+    converters: dict[str, Any]
+
+    def address(self, domain: str) -> str:
+        arguments = {
+            argument: domain if argument == "domain" else SAMPLES[type(converter).__name__]
+            for argument, converter in self.converters.items()
+        }
+        return reverse(self.name, kwargs=arguments)
+
+
+def routes(resolver: URLResolver, namespace: str = "", converters: Any = None) -> Iterator[Route]:
+    for entry in resolver.url_patterns:
+        found = (converters or {}) | getattr(entry.pattern, "converters", {})
+        if isinstance(entry, URLPattern):
+            yield Route(f"{namespace}{entry.name}", entry.callback, found)
+        else:
+            inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
+            yield from routes(entry, inner, found)
+
+
+ROUTES = list(routes(get_resolver()))
+OF_A_SITE = [route for route in ROUTES if "domain" in route.converters]
+# The admin has its own login page and its own checks, which are Django's.
+PRIVATE = [route for route in ROUTES if route.name not in PUBLIC and not route.name.startswith("admin:")]
+
+
+def test_only_the_listed_views_are_public() -> None:
+    assert {route.name for route in ROUTES if not getattr(route.view, "login_required", True)} == PUBLIC
+
+
+def test_every_app_with_pages_is_found() -> None:
+    namespaces = {route.name.partition(":")[0] for route in OF_A_SITE}
+    assert namespaces == {app for app in APPS if (BASE_DIR / app / "urls.py").exists()}
+
+
+def test_strangers_get_404_from_every_address_of_a_site(stranger_client: Client, site: Site) -> None:
+    opened = {}
+    for route in OF_A_SITE:
+        address = route.address(site.domain)
+        statuses = {stranger_client.get(address).status_code, stranger_client.post(address).status_code}
+        # A view for one method refuses the other before it looks at who asks.
+        if statuses - {405} != {404}:
+            opened[route.name] = statuses
+    assert opened == {}
+
+
+def test_who_is_not_logged_in_is_sent_to_the_login_page(client: Client, site: Site) -> None:
+    opened = {}
+    for route in PRIVATE:
+        address = route.address(site.domain)
+        for response in (client.get(address), client.post(address)):
+            if response.headers.get("Location") != f"{reverse('login')}?next={address}":
+                opened[route.name] = response.status_code
+    assert opened == {}
+
+
+def own_models() -> list[type[models.Model]]:
+    return [model for model in apps.get_models() if model._meta.app_label in APPS]
+
+
+def test_foreign_keys_point_down() -> None:
+    upward = [
+        str(field)
+        for model in own_models()
+        for field in (*model._meta.fields, *model._meta.many_to_many)
+        if field.related_model is not None and field.related_model._meta.app_label in APPS
+        if APPS.index(field.related_model._meta.app_label) > APPS.index(model._meta.app_label)
+    ]
+    assert upward == []
+
+
+def test_moments_and_days_are_named_as_such() -> None:
+    wrong = set()
+    for model in own_models():
+        for field in model._meta.fields:
+            # A moment is a day to isinstance, so it comes first.
+            if isinstance(field, models.DateTimeField):
+                fits = re.search(r"(^|_)at$", field.name)
+            elif isinstance(field, models.DateField):
+                fits = re.search(r"_on$|^day$", field.name)
+            else:
+                continue
+            if not fits:
+                wrong.add(str(field))
+    assert wrong == OTHERWISE_NAMED
+
+
+def templates() -> list[Path]:
+    found = sorted(TEMPLATES.rglob("*.html"))
+    assert found
+    return found
+
+
+def is_page(template: Path) -> bool:
+    # 500.html stands alone, because what it would extend may be what broke.
+    return "{% extends " in template.read_text() or template.name in ("base.html", "500.html")
+
+
+def test_parts_of_pages_begin_with_an_underscore_and_pages_do_not() -> None:
+    wrong = [
+        str(template.relative_to(TEMPLATES))
+        for template in templates()
+        if template.name.startswith("_") == is_page(template)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        pytest.param(r"<[^>]*\sstyle\s*=", id="style attribute"),
+        pytest.param(r"<style\b", id="style element"),
+        pytest.param(r"<[^>]*\s(on\w+|hx-on[\w:-]*)\s*=", id="event attribute"),
+        pytest.param(r"<script\b(?![^>]*\ssrc=)", id="inline script"),
+        pytest.param(r"(href|action|src)\s*=\s*[\"']?\s*javascript:", id="javascript address"),
+        pytest.param(r"\|\s*safe\b|{%\s*autoescape\s+off", id="unescaped text"),
+    ],
+)
+def test_templates_keep_to_the_content_security_policy(forbidden: str) -> None:
+    wrong = [
+        str(template.relative_to(TEMPLATES))
+        for template in templates()
+        if re.search(forbidden, template.read_text(), re.IGNORECASE)
+    ]
+    assert wrong == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    drawers = {"utils", "util", "helpers", "common", "services", "selectors", "managers", "misc"}
+    modules = [module for package in PACKAGES for module in (BASE_DIR / package).rglob("*.py")]
+    assert modules
+    named_so = [str(module.relative_to(BASE_DIR)) for module in modules if drawers & {module.stem, module.parent.name}]
+    assert named_so == []
