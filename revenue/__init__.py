@@ -1,6 +1,6 @@
 """What Stripe says was earned, and which visit earned it.
 
-    stripe_client -> pager -> sync (mirror) -> ledger (lines) -> attribution (decisions) -> stats
+    stripe_client -> pager -> sync (mirror) -> ledger (lines) -> crediting (decisions) -> stats
 
 Imports `tracking` and `sites`. `money`, `ledger`, `attribution`, `secrecy` are pure; only `stripe_client`
 imports stripe, only `encryption` imports cryptography; `sandbox` is a stand-in Stripe that imports nothing of

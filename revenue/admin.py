@@ -42,6 +42,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The numbers have one source each; one changed by hand would be wrong, or undone by the next sync."""
 
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_select_related: ClassVar[bool | tuple[str, ...]] = True
     list_per_page = 50
 
@@ -86,7 +87,7 @@ class StreamAdmin(ReadOnlyAdmin):
 
 @admin.register(CheckoutSession)
 class CheckoutSessionAdmin(MirroredAdmin):
-    list_display = ("stripe_id", "account", "created_at", "status", "payment_status", "total", "view_id")
+    list_display = ("stripe_id", "total", "status", "payment_status", "created_at", "view_id", "account")
     list_filter = ("status", "payment_status", "mode", "account")
     search_fields = (
         "stripe_id__exact",
@@ -103,7 +104,7 @@ class CheckoutSessionAdmin(MirroredAdmin):
 
 @admin.register(Charge)
 class ChargeAdmin(MirroredAdmin):
-    list_display = ("stripe_id", "account", "created_at", "status", "captured", money, "refunded", ledger_lines)
+    list_display = ("stripe_id", money, "refunded", "status", "captured", ledger_lines, "created_at", "account")
     list_filter = ("status", "captured", "currency", "account")
     search_fields = ("stripe_id__exact", "payment_intent__exact", "view_id__exact")
 
@@ -114,21 +115,21 @@ class ChargeAdmin(MirroredAdmin):
 
 @admin.register(Refund)
 class RefundAdmin(MirroredAdmin):
-    list_display = ("stripe_id", "account", "created_at", "status", money, "charge", ledger_lines)
+    list_display = ("stripe_id", money, "status", "charge", ledger_lines, "created_at", "account")
     list_filter = ("status", "account")
     search_fields = ("stripe_id__exact", "charge__exact")
 
 
 @admin.register(Dispute)
 class DisputeAdmin(MirroredAdmin):
-    list_display = ("stripe_id", "account", "created_at", "status", money, "charge", ledger_lines)
+    list_display = ("stripe_id", money, "status", "charge", ledger_lines, "created_at", "account")
     list_filter = ("status", "account")
     search_fields = ("stripe_id__exact", "charge__exact")
 
 
 @admin.register(BalanceTransaction)
 class BalanceTransactionAdmin(MirroredAdmin):
-    list_display = ("stripe_id", "account", "created_at", "type", money, "cost", "source", ledger_lines)
+    list_display = ("stripe_id", money, "cost", "type", "source", ledger_lines, "created_at", "account")
     list_filter = ("reporting_category", "account")
     search_fields = ("stripe_id__exact", "source__exact", "charge__exact")
 
@@ -139,7 +140,7 @@ class BalanceTransactionAdmin(MirroredAdmin):
 
 @admin.register(LedgerLine)
 class LedgerLineAdmin(ReadOnlyAdmin):
-    list_display = ("key", "account", "occurred_at", "kind", money, "charge", "balance_transaction")
+    list_display = ("key", money, "kind", "charge", "balance_transaction", "occurred_at", "account")
     list_filter = ("kind", "currency", "account")
     search_fields = ("key__exact", "charge__exact", "balance_transaction__exact")
     search_help_text = "A whole id."

@@ -1,8 +1,9 @@
 """What was earned: each panel of the revenue pages is one function here, and one query.
 
-A site's ledger is every line of the Stripe accounts connected to it, except the payments credited to another
-site. Payments credited to nobody stand on each site of their account. Every movement counts on the day it
-happens, as in Stripe's own reports: a refund lowers the day of the refund, not the day of its payment.
+A site's ledger is every line of the Stripe accounts connected to it (of the live ones, if one is live), except the
+payments credited to another site. Payments credited to nobody stand on each site of their account. Every movement
+counts on the day it happens, as in Stripe's own reports: a refund lowers the day of the refund, not the day of its
+payment.
 
 Amounts are integer minor units of their own currency, and no sum mixes currencies. `refunded`, `disputed`,
 `failed` (payments that failed after they had succeeded) and `fees` are positive when money leaves; `net` is
@@ -19,7 +20,7 @@ from django.db import connection
 
 from revenue.attribution import Evidence, Model, Reason
 from revenue.models import Connection
-from revenue.models.accounts import Status
+from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.money import mean
 from sites.models import Site
 from sites.periods import Period
@@ -175,7 +176,7 @@ def _lines(value: str = "NULL") -> str:
             LEFT JOIN revenue_attribution decision
               ON decision.account_id = line.account_id AND decision.charge = line.charge
              AND decision.model = %(model)s
-            WHERE line.account_id IN (SELECT account_id FROM revenue_connection WHERE site_id = %(site)s)
+            WHERE line.account_id IN ({COUNTED_ACCOUNTS})
               AND line.occurred_at >= %(start)s AND line.occurred_at < %(end)s
         )
     """

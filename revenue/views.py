@@ -102,7 +102,7 @@ def by_day(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     asked = _asked(request, site)
     days = stats.by_day(site, asked.period, asked.model, asked.currency)
-    return render(request, "revenue/_by_day.html", {"days": days})
+    return render(request, "revenue/_by_day.html", {"site": site, "asked": asked, "days": days})
 
 
 def channels(request: HttpRequest, domain: str) -> HttpResponse:
@@ -194,7 +194,7 @@ def _breakdown(request: HttpRequest, domain: str, template: str, by: str) -> Htt
     site = get_site_or_404(request, domain)
     asked = _asked(request, site)
     found = stats.breakdown(site, asked.period, by, asked.model, asked.currency, ROWS)
-    return render(request, template, {"site": site, "found": found})
+    return render(request, template, {"found": found, "address": request.get_full_path()})
 
 
 def _connection(request: HttpRequest, domain: str, number: int) -> Connection:
@@ -227,5 +227,6 @@ def _totals(site: Site, asked: Question) -> dict[str, Any]:
         "visitors": visitors,
         "per_visitor": mean(total.net, visitors) if visitors else None,
         "connections": connected,
+        "is_test_money": not any(each.account.livemode for each in connected),
         "as_of": stats.as_of(connected),
     }

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 
 from revenue.attribution import Model
+from revenue.models.accounts import COUNTED_ACCOUNTS
 from revenue.models.ledger import Kind
 from revenue.money import format_money
 from sites.models import Site
@@ -39,7 +40,7 @@ EXPOSED = """
     shown AS MATERIALIZED (
         SELECT visitor, at, unnest(variants) AS variant_id
         FROM tracking_view
-        WHERE site_id = %(site)s
+        WHERE site_id = %(site)s AND variants <> '{}'
           AND at >= (SELECT min(started_at) FROM splittests_splittest
                      WHERE site_id = %(site)s AND id = coalesce(%(test)s, id))
           AND at < (SELECT max(coalesce(stopped_at, 'infinity')) FROM splittests_splittest
@@ -67,6 +68,7 @@ RESULTS = f"""
         FROM exposed
         JOIN revenue_attribution decision ON decision.site_id = %(site)s
          AND decision.visitor = exposed.visitor AND decision.model = %(model)s AND decision.reason = ''
+         AND decision.account_id IN ({COUNTED_ACCOUNTS})
         JOIN revenue_ledgerline line ON line.account_id = decision.account_id
          AND line.charge = decision.charge AND line.currency = %(currency)s AND line.kind = ANY(%(kinds)s)
         GROUP BY exposed.variant_id, exposed.visitor, exposed.first_at, decision.account_id, decision.charge

@@ -66,7 +66,7 @@ def picture(page: Page, name: str) -> None:
 def watched(page: Page) -> list[str]:
     """Collect what the browser complains about."""
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda told: complaints.append(f"{told.text} {told.location}") if told.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return complaints
 
@@ -212,7 +212,7 @@ def test_from_a_new_site_to_what_each_variant_earned(stack: Stack, browser: Brow
         assert synced["unmatched_balance_transactions"] == 0
 
         any_revenue = new_split_test(admin, stack, "Any order", "/products/linen-notebook", "Take it home")
-        large_orders = new_split_test(admin, stack, "Large orders", "/products/studio-set", "All of it", target="100.00")
+        large_orders = new_split_test(admin, stack, "Large orders", "/products/studio-set", "All of it", "100.00")
         _, keen = show_to_visitors(browser, stack, shop, "/products/linen-notebook", "84.128.9", "Take it home")
         calm, generous = show_to_visitors(browser, stack, shop, "/products/studio-set", "84.128.77", "All of it")
         # The last order is too small for the second test's target amount.

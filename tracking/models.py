@@ -95,6 +95,8 @@ class View(OfSite):
     class Meta:
         indexes = [
             models.Index(fields=["site", "at"], name="view_by_time"),
+            # Few views show a split test, and its results need just those.
+            models.Index(fields=["site", "at"], name="view_showing_variants", condition=~models.Q(variants=[])),
             models.Index(fields=["site", "visit_id"], name="view_by_visit"),
         ]
 

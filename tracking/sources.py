@@ -16,8 +16,6 @@ from urllib.parse import unquote_plus
 
 from publicsuffixlist import PublicSuffixList
 
-# Stored with every attribution: raise it when a rule or the list starts to answer differently.
-RULES_VERSION = 1
 
 MAX_REFERRER = 500
 MAX_TAG = 200

@@ -5,11 +5,10 @@ import datetime as dt
 import json
 from collections.abc import Callable, Sequence
 
-from revenue.connecting import connect
-from revenue.models import StripeAccount
-
 from humblytics.demo.goods import CURRENCY, DOMAIN
 from humblytics.demo.history import Bought, Happening, Returned, Seen, happenings
+from revenue.connecting import connect
+from revenue.models import StripeAccount
 from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.world import World
 from revenue.sync import sync

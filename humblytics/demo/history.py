@@ -90,6 +90,8 @@ ORIGINS = (
     Origin(3, "https://deskspaces.example/reviews/aurora", "", 0.08, ("/products/aurora-lamp",)),
 )
 
+RETURN = Origin(0, "", "", 0.12, HOME + SHELF)
+
 # Networks whose registry says the country; the last two numbers are drawn.
 NETWORKS = {
     "91.64": 26, "84.128": 10, "73.10": 14, "98.20": 8, "86.10": 9, "90.10": 7, "84.24": 5, "80.108": 5,
@@ -120,16 +122,20 @@ def happenings(until: dt.datetime) -> list[Happening]:
         on = first + dt.timedelta(days=day)
         busy = (0.8 + 0.4 * day / (WEEKS * 7)) * (0.75 if on.weekday() > 4 else 1.0)
         for _ in range(round(VISITS_A_DAY * busy * chance.uniform(0.85, 1.15))):
-            found.extend(_visit(chance, on))
+            ip = f"{_drawn(chance, NETWORKS)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
+            user_agent = _drawn(chance, BROWSERS)
+            origin = chance.choices(ORIGINS, [one.weight for one in ORIGINS])[0]
+            # Most of a day lies between breakfast and midnight in Europe.
+            at = on + dt.timedelta(seconds=int(chance.triangular(5 * 3600, 86_000, 18 * 3600)))
+            found.extend(_visit(chance, origin, at, ip, user_agent))
+            if chance.random() < 0.15:
+                # Somebody who thinks it over comes back the same day, by heart or by bookmark.
+                back = at + dt.timedelta(minutes=chance.randrange(100, 300))
+                found.extend(_visit(chance, RETURN, back, ip, user_agent))
     return sorted((one for one in found if one.at < until), key=lambda one: one.at)
 
 
-def _visit(chance: random.Random, on: dt.datetime) -> Iterator[Happening]:
-    origin = chance.choices(ORIGINS, [one.weight for one in ORIGINS])[0]
-    # Most of a day lies between breakfast and midnight in Europe.
-    at = on + dt.timedelta(seconds=int(chance.triangular(5 * 3600, 86_000, 18 * 3600)))
-    ip = f"{_drawn(chance, NETWORKS)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
-    user_agent = _drawn(chance, BROWSERS)
+def _visit(chance: random.Random, origin: Origin, at: dt.datetime, ip: str, user_agent: str) -> Iterator[Happening]:
     referrer = origin.referrer
     buys = chance.random() < origin.buys * 2.2
     paths = [chance.choice(origin.landing)]

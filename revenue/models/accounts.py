@@ -6,6 +6,16 @@ from revenue import encryption
 from revenue.secrecy import Secret
 from sites.models import Site
 
+# The accounts whose money counts for a site: with a live one connected, money of Stripe's test mode never does.
+COUNTED_ACCOUNTS = """
+    SELECT account_id FROM (
+        SELECT connection.account_id, account.livemode, bool_or(account.livemode) OVER () AS is_any_live
+        FROM revenue_connection connection
+        JOIN revenue_stripeaccount account ON account.id = connection.account_id
+        WHERE connection.site_id = %(site)s
+    ) connected WHERE livemode = is_any_live
+"""
+
 
 class StripeAccount(models.Model):
     """One mode of one Stripe account: test money and live money never meet in a row."""

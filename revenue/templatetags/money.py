@@ -25,6 +25,7 @@ GAP = 0.2
 @register.inclusion_tag("components/_breakdown.html")
 def money_breakdown(
     found: Breakdown,
+    url: str,
     id: str,
     title: str,
     heading: str,
@@ -32,7 +33,10 @@ def money_breakdown(
     empty: str,
     are_countries: bool = False,
 ) -> dict[str, Any]:
-    """Lay out a breakdown by texts, or by country codes; `nameless` stands for the empty value."""
+    """Lay out a breakdown by texts, or by country codes; `nameless` stands for the empty value.
+
+    The panel is drawn again from `url` when revenue has changed.
+    """
     names = TERRITORIES if are_countries else {}
     rows = [(names.get(row.value, row.value) or nameless, row, f"{row.visitors:,}") for row in found.rows]
     if found.others:
@@ -43,6 +47,8 @@ def money_breakdown(
     return {
         "id": id,
         "title": title,
+        "url": url,
+        "event": "revenue-changed",
         "columns": [heading, "Revenue", "Payments", "Visitors"],
         "rows": [
             {
@@ -57,7 +63,7 @@ def money_breakdown(
 
 
 @register.inclusion_tag("components/_timeseries.html")
-def money_timeseries(days: Sequence[Row], id: str, title: str, empty: str) -> dict[str, Any]:
+def money_timeseries(days: Sequence[Row], url: str, id: str, title: str, empty: str) -> dict[str, Any]:
     """Lay out the net of each day as a bar, downwards from the zero line where refunds exceed payments.
 
     All lengths are percentages of the plot, from its upper left corner.
@@ -76,6 +82,8 @@ def money_timeseries(days: Sequence[Row], id: str, title: str, empty: str) -> di
     return {
         "id": id,
         "title": title,
+        "url": url,
+        "event": "revenue-changed",
         "points": [
             {
                 "label": label,

@@ -65,8 +65,12 @@
   // The texts are put in while the page is being read, before it is painted.
   function show() {
     config.tests.filter(isUnderTest).forEach(function (test) {
-      var element = test.text && document.querySelector(test.selector);
-      if (element && element.textContent !== test.text) element.textContent = test.text;
+      try {
+        var element = test.text && document.querySelector(test.selector);
+        if (element && element.textContent !== test.text) element.textContent = test.text;
+      } catch (error) {
+        // A selector that is none leaves the page as it is, and everything else at work.
+      }
     });
   }
 

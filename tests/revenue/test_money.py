@@ -123,7 +123,7 @@ def day(value: str, net: int, currency: str = "eur") -> Row:
 
 
 def test_a_day_of_refunds_hangs_below_the_zero_line() -> None:
-    chart = money_timeseries([day("2026-05-01", 3_000), day("2026-05-02", -1_000)], "x", "Net", "None")
+    chart = money_timeseries([day("2026-05-01", 3_000), day("2026-05-02", -1_000)], "/x", "x", "Net", "None")
     assert [(bar["y"], bar["height"]) for bar in chart["points"]] == [(0, 75), (75, 25)]
     assert [bar["value"] for bar in chart["points"]] == ["€30.00", "-€10.00"]
     assert [(tick["y"], tick["text"]) for tick in chart["y_labels"]] == [
@@ -138,7 +138,7 @@ def test_a_day_of_refunds_hangs_below_the_zero_line() -> None:
 
 def test_many_years_are_shown_by_month() -> None:
     days = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(731)]
-    chart = money_timeseries([day(f"{each}", 100) for each in days], "x", "Net", "None")
+    chart = money_timeseries([day(f"{each}", 100) for each in days], "/x", "x", "Net", "None")
     assert [(bar["label"], bar["value"]) for bar in chart["points"]][:2] == [
         ("January 2024", "€31.00"),
         ("February 2024", "€29.00"),
@@ -148,7 +148,7 @@ def test_many_years_are_shown_by_month() -> None:
 
 def test_a_chart_without_money_is_empty() -> None:
     nothing = [Row("2026-05-01", "eur", 0, 0, 0, 0, 0, 3)]
-    assert money_timeseries(nothing, "x", "Net", "None")["points"] == []
+    assert money_timeseries(nothing, "/x", "x", "Net", "None")["points"] == []
 
 
 def test_a_loss_has_no_bar_and_countries_have_names() -> None:
@@ -157,7 +157,7 @@ def test_a_loss_has_no_bar_and_countries_have_names() -> None:
         others=None,
         unattributed=Row("", "eur", 250, 0, 0, 250, 1, 0),
     )
-    panel = money_breakdown(found, "countries", "Countries", "Country", "Unknown", "None", are_countries=True)
+    panel = money_breakdown(found, "/x", "countries", "Countries", "Country", "Unknown", "None", are_countries=True)
     assert [(row["label"], row["cells"], row["share"]) for row in panel["rows"]] == [
         ("Germany", ["€5.00", "1", "9"], 100),
         ("Unknown", ["-€2.00", "0", "1"], 0),
@@ -167,5 +167,5 @@ def test_a_loss_has_no_bar_and_countries_have_names() -> None:
 
 def test_a_campaign_named_like_a_country_keeps_its_name() -> None:
     found = Breakdown((Row("DE", "eur", 0, 0, 0, 0, 0, 1),), None, None)
-    panel = money_breakdown(found, "campaigns", "Campaigns", "Campaign", "No campaign", "None")
+    panel = money_breakdown(found, "/x", "campaigns", "Campaigns", "Campaign", "No campaign", "None")
     assert panel["rows"][0]["label"] == "DE"

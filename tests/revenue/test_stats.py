@@ -263,3 +263,12 @@ def test_a_site_without_the_account_sees_none_of_its_money(site: Site, ledger: S
     assert stats.payments(other, MAY, MODEL).rows == ()
     assert stats.breakdown(other, MAY, "channel", MODEL, "eur") == Breakdown((), None, None)
     assert stats.connections(other) == []
+
+
+def test_test_money_does_not_count_beside_live_money(site: Site, account: StripeAccount) -> None:
+    move(account, "charge", 10_000, "ch_test")
+    assert [row.gross for row in stats.totals(site, MAY, MODEL)] == [10_000]
+    live = StripeAccount.objects.create(acct_id="acct_1", livemode=True, default_currency="eur")
+    Connection.objects.create(site=site, account=live, key_hint="rk_live_…abcd", connected_at=NOON)
+    move(live, "charge", 700, "ch_live")
+    assert [row.gross for row in stats.totals(site, MAY, MODEL)] == [700]

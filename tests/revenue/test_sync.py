@@ -77,6 +77,18 @@ def requests(sandbox: SandboxServer) -> list[str]:
     return asked
 
 
+@pytest.fixture
+def hide(world: World, account: Account) -> Callable[[int], None]:
+    """Keep all there is, and the events that tell of it, from being seen for some seconds."""
+
+    def hide(seconds: int) -> None:
+        for kind in ("checkout.session", "balance_transaction", "charge", "event"):
+            for item in world.page(Owner(account.id, False), kind, lambda item: True, 100).data:
+                world.hide(item["id"], until=world.now() + seconds)
+
+    return hide
+
+
 def sums() -> dict[str, dict[str, int]]:
     """The ledger in the shape of the world's truth."""
     names = {
@@ -295,9 +307,9 @@ def test_a_quiet_tick_reads_the_events_only(run: Run, buy: Buy, world: World, re
     assert report.status == "connected"
 
 
-def test_the_lists_are_read_when_an_hour_has_passed(run: Run, world: World, requests: list[str]) -> None:
+def test_the_lists_are_read_when_two_hours_have_passed(run: Run, world: World, requests: list[str]) -> None:
     run()
-    world.advance(HOUR + 1)
+    world.advance(2 * HOUR + 1)
     requests.clear()
     run(drain=False)
 
@@ -321,30 +333,25 @@ def test_an_events_own_amounts_are_never_used(
 
 
 def test_an_object_that_shows_up_late_is_found_in_the_overlap(
-    run: Run, buy: Buy, world: World, account: Account
+    run: Run, buy: Buy, world: World, account: Account, hide: Callable[[int], None]
 ) -> None:
     run()
     late = buy(700)
-    (session,) = world.page(Owner(account.id, False), "checkout.session", lambda item: True, 1).data
-    (movement,) = world.page(Owner(account.id, False), "balance_transaction", lambda item: True, 1).data
-    for identity in (late, session["id"], movement["id"]):
-        world.hide(identity, until=world.now() + 590)
-    assert totals(run())["new"] == 0
-    world.advance(600)
-    buy(900)
+    hide(590)
+    for _ in range(2):
+        assert totals(run())["new"] == 0
+        world.advance(300)
     run()
 
-    assert sums() == truth(world, account)
     assert LedgerLine.objects.filter(charge=late).exists()
+    assert sums() == truth(world, account)
 
 
 def test_what_an_earlier_sync_ought_to_have_seen_is_found_by_a_full_one_and_counted(
-    run: Run, buy: Buy, world: World, account: Account
+    run: Run, buy: Buy, world: World, account: Account, hide: Callable[[int], None]
 ) -> None:
     lost = buy(700)
-    for kind in ("checkout.session", "balance_transaction", "charge", "event"):
-        for item in world.page(Owner(account.id, False), kind, lambda item: True, 10).data:
-            world.hide(item["id"], until=world.now() + 3 * HOUR)
+    hide(3 * HOUR)
     for hours in (1, 1, 3, 1):
         run()
         world.advance(hours * HOUR)
@@ -429,6 +436,22 @@ def test_no_more_than_a_few_unfinished_objects_are_read_again_at_once(
     assert len(first) == syncing.MOST_REFETCHED
     assert len(second) == 5
     assert not set(first) & set(second)
+
+
+def test_an_unfinished_object_that_is_gone_does_not_take_the_others_turn(
+    run: Run, buy: Buy, world: World, requests: list[str]
+) -> None:
+    refund = world.refund(buy(100), 1, status="pending")["id"]
+    for _ in range(2):
+        run()
+        world.advance(DAY)
+    world.hide(refund, until=world.now() + 99 * DAY)
+    requests.clear()
+    run()
+    run()
+
+    assert requests.count(f"/v1/refunds/{refund}") == 1
+    assert Refund.objects.get().status == "pending"
 
 
 def test_the_older_of_two_snapshots_loses(run: Run, buy: Buy, world: World, account: Account) -> None:
@@ -670,6 +693,14 @@ def test_a_disconnected_account_is_not_read(run: Run, connection: Connection, bu
     assert LedgerLine.objects.exists()
 
 
+def test_a_connection_that_is_ended_during_a_sync_stays_ended(run: Run, buy: Buy, connection: Connection) -> None:
+    buy()
+    run(progress=lambda text: disconnect(Connection.objects.get()))
+    connection.refresh_from_db()
+
+    assert (connection.status, connection.sealed_key, connection.synced_at) == ("disconnected", "", None)
+
+
 def test_the_key_shows_up_nowhere(
     run: Run,
     buy: Buy,
@@ -824,6 +855,43 @@ def raw_charge(**changed: Any) -> dict[str, Any]:
     }
 
 
+def raw_session(**changed: Any) -> dict[str, Any]:
+    return {
+        "id": "cs_1",
+        "object": "checkout.session",
+        "created": 1_760_000_000,
+        "livemode": False,
+        "mode": "payment",
+        "status": "complete",
+        "payment_status": "paid",
+        "currency": "eur",
+        "amount_total": 100,
+        "payment_intent": None,
+        "subscription": None,
+        "expires_at": 1_760_086_400,
+        "metadata": {},
+        "client_reference_id": None,
+        **changed,
+    }
+
+
+def raw_refund(**changed: Any) -> dict[str, Any]:
+    return {
+        "id": "re_1",
+        "object": "refund",
+        "created": 1_760_000_000,
+        "charge": "ch_1",
+        "status": "succeeded",
+        "amount": 100,
+        "currency": "eur",
+        **changed,
+    }
+
+
+def raw_dispute(status: str) -> dict[str, Any]:
+    return {**raw_refund(id="dp_1", object="dispute", status=status), "livemode": False}
+
+
 @pytest.fixture
 def keep(connection: Connection, world: World) -> Iterator[Callable[..., None]]:
     def keep(*objects: dict[str, Any]) -> None:
@@ -861,17 +929,7 @@ def test_a_damaged_object_is_refused_with_its_page(keep: Callable[..., None], da
 
 
 def test_a_refund_without_a_charge_is_booked_once_and_unbooked_when_it_fails(keep: Callable[..., None]) -> None:
-    refund = {
-        "id": "re_1",
-        "object": "refund",
-        "created": 1_760_000_000,
-        "charge": None,
-        "status": "succeeded",
-        "amount": 100,
-        "currency": "eur",
-        "balance_transaction": "txn_1",
-        "failure_balance_transaction": None,
-    }
+    refund = raw_refund(charge=None, balance_transaction="txn_1")
     movement = {
         "id": "txn_1",
         "object": "balance_transaction",
@@ -908,5 +966,40 @@ def test_a_movement_of_a_type_never_seen_is_unmatched(keep: Callable[..., None],
     assert run().unmatched_balance_transactions == 0
     keep({**movement, "id": "txn_2", "type": "moon_landing"})
     assert run().unmatched_balance_transactions == 1
-    keep({**movement, "id": "txn_3", "type": "charge", "source": "ch_unknown", "fee": 3})
+    # Its fee is in the ledger, but nothing that it is the fee of.
+    keep({**movement, "id": "txn_3", "type": "charge", "source": raw_charge(status="pending"), "fee": 3})
     assert run().unmatched_balance_transactions == 2
+
+
+@pytest.mark.parametrize(
+    ("item", "is_read_again"),
+    [
+        pytest.param(raw_session(payment_status="unpaid"), True, id="session, bank debit on its way"),
+        pytest.param(raw_session(), False, id="session, paid"),
+        pytest.param(raw_session(status="expired", payment_status="unpaid"), False, id="session, expired"),
+        pytest.param(raw_charge(status="pending"), True, id="charge, pending"),
+        pytest.param(raw_charge(captured=False, amount_captured=0), True, id="charge, authorized"),
+        pytest.param(raw_charge(captured=False, amount_captured=0, amount_refunded=100), False, id="charge, released"),
+        pytest.param(raw_charge(status="failed", captured=False), False, id="charge, failed"),
+        pytest.param(raw_charge(), False, id="charge, captured"),
+        pytest.param(raw_refund(status="pending"), True, id="refund, pending"),
+        pytest.param(raw_refund(status="requires_action"), True, id="refund, waits for bank details"),
+        pytest.param(raw_refund(), False, id="refund, done"),
+        pytest.param(raw_dispute("needs_response"), True, id="dispute, open"),
+        pytest.param(raw_dispute("warning_needs_response"), True, id="inquiry, open"),
+        pytest.param(raw_dispute("lost"), False, id="dispute, lost"),
+        pytest.param(raw_dispute("won"), False, id="dispute, won"),
+    ],
+)
+def test_what_can_still_change_is_read_again_however_old_it_is(
+    keep: Callable[..., None], run: Run, world: World, requests: list[str], item: dict[str, Any], is_read_again: bool
+) -> None:
+    keep(item)
+    world.advance(2 * HOUR)
+    run()
+
+    assert any(path.endswith(f"/{item['id']}") for path in requests) is is_read_again
+
+
+def test_stripe_takes_no_more_than_twenty_types_of_events() -> None:
+    assert len(set(syncing.HINTS)) == 20

@@ -43,9 +43,7 @@ def test_uneven_and_odd_weights_give_everyone_their_share(weights: tuple[int, ..
 def test_two_tests_divide_visitors_independently(first: bytes, second: bytes, a: int, b: int) -> None:
     # HMAC pads a short key with zero bytes, so these two would be one key.
     assume(first.rstrip(b"\0") != second.rstrip(b"\0"))
-    cells = Counter(
-        (variant_for(first, visitor, (a, b)), variant_for(second, visitor, (b, a))) for visitor in VISITORS
-    )
+    cells = Counter((variant_for(first, visitor, (a, b)), variant_for(second, visitor, (b, a))) for visitor in VISITORS)
     observed = [cells[0, 0], cells[0, 1], cells[1, 0], cells[1, 1]]
     probability = sample_ratio_p(observed, [a * b, a * a, b * b, b * a])
     assert probability is not None
@@ -99,9 +97,7 @@ def test_text_and_its_utf_8_bytes_are_the_same_visitor() -> None:
         pytest.param(("192.0.2.1", ""), ("", "192.0.2.1"), id="one is empty"),
     ],
 )
-def test_different_addresses_or_browsers_are_different_visitors(
-    one: tuple[str, str], other: tuple[str, str]
-) -> None:
+def test_different_addresses_or_browsers_are_different_visitors(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert identity(*one) != identity(*other)
 
 

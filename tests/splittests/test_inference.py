@@ -110,9 +110,7 @@ def test_sample_ratios_are_scipys(observed: list[int], weights: list[float], exp
 @pytest.mark.parametrize("t", [0, 1e-6, 0.2, 0.999, 1, 1.001, 3, 60, 1e5])
 def test_one_and_two_degrees_have_closed_forms(t: float) -> None:
     """Abramowitz and Stegun 26.7.3 and 26.7.4, the latter without its subtraction."""
-    assert student_tails(t, 1) == near(
-        1 - 2 / math.pi * math.atan(t) if t < 1 else 2 / math.pi * math.atan(1 / t)
-    )
+    assert student_tails(t, 1) == near(1 - 2 / math.pi * math.atan(t) if t < 1 else 2 / math.pi * math.atan(1 / t))
     assert student_tails(t, 2) == near(2 / (math.sqrt(2 + t * t) * (math.sqrt(2 + t * t) + t)))
 
 
@@ -137,9 +135,7 @@ def test_few_degrees_of_chi_square_have_closed_forms(statistic: float) -> None:
         pytest.param(1e12, 0.95, "1.960", id="infinity"),
     ],
 )
-def test_students_critical_values_are_the_published_ones(
-    degrees: float, confidence: float, published: str
-) -> None:
+def test_students_critical_values_are_the_published_ones(degrees: float, confidence: float, published: str) -> None:
     """NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.2."""
     assert f"{student_quantile(confidence, degrees):.3f}" == published
 
@@ -148,15 +144,9 @@ def test_students_critical_values_are_the_published_ones(
     ("degrees", "critical", "probability"),
     [(1, 3.841, 0.05), (2, 9.210, 0.01), (5, 11.070, 0.05), (10, 18.307, 0.05), (10, 29.588, 0.001)],
 )
-def test_chi_square_critical_values_are_the_published_ones(
-    degrees: int, critical: float, probability: float
-) -> None:
+def test_chi_square_critical_values_are_the_published_ones(degrees: int, critical: float, probability: float) -> None:
     """NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.4, which gives three decimals."""
-    assert (
-        chi_square_tail(critical + 0.0005, degrees)
-        < probability
-        < chi_square_tail(critical - 0.0005, degrees)
-    )
+    assert chi_square_tail(critical + 0.0005, degrees) < probability < chi_square_tail(critical - 0.0005, degrees)
 
 
 @pytest.mark.parametrize(
@@ -369,9 +359,7 @@ def test_swapping_the_arms_swaps_the_signs(control: Sums, variant: Sums, confide
 
 @same_every_run
 @given(varying_arms, varying_arms, st.integers(2, 10**6))
-def test_another_unit_of_money_scales_the_difference_and_nothing_else(
-    control: Sums, variant: Sums, unit: int
-) -> None:
+def test_another_unit_of_money_scales_the_difference_and_nothing_else(control: Sums, variant: Sums, unit: int) -> None:
     def scaled(arm: Sums) -> Sums:
         return Sums(arm.n, arm.total * unit, arm.total_of_squares * unit**2)
 

@@ -3,8 +3,13 @@ import uuid
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from revenue.models import Attribution, LedgerLine, StripeAccount
+from revenue.connecting import connect
+from revenue.models import Attribution, Charge, Connection, LedgerLine, StripeAccount
+from revenue.sandbox.http import serve
+from revenue.sandbox.world import World
+from revenue.sync import sync
 from sites.models import Site
 from splittests.models import SplitTest, State
 from splittests.results import Arm, Reading, Results, overview, results_of
@@ -16,14 +21,22 @@ HOUR = dt.timedelta(hours=1)
 
 
 @pytest.fixture
-def account(db: None) -> StripeAccount:
-    return StripeAccount.objects.create(acct_id="acct_1", livemode=True, default_currency="eur")
+def account(site: Site) -> StripeAccount:
+    return connected(site, "acct_1", livemode=True)
+
+
+def connected(site: Site, acct_id: str, livemode: bool) -> StripeAccount:
+    account = StripeAccount.objects.create(acct_id=acct_id, livemode=livemode, default_currency="eur")
+    Connection.objects.create(site=site, account=account, connected_at=NOON)
+    return account
 
 
 def running(site: Site, *names: str, **fields: Any) -> SplitTest:
     """A test that began an hour before noon."""
-    defaults = {"key": "headline", "path": "/", "currency": "eur", "state": State.RUNNING}
-    test = SplitTest.objects.create(site=site, started_at=NOON - HOUR, **defaults | fields)
+    began = {"state": State.RUNNING, "started_at": NOON - HOUR}
+    test = SplitTest.objects.create(
+        **{"site": site, "key": "headline", "path": "/", "currency": "eur"} | began | fields
+    )
     for name in names:
         test.variants.create(name=name)
     return test
@@ -111,6 +124,32 @@ def test_a_refund_lowers_the_variant_it_came_from_even_after_the_test_has_stoppe
     booked(account, returned, "refund", -400, NOON + 50 * HOUR)
     booked(account, kept, "fee", -59)
     assert results_of(test).arms == (bought("Control", 1000, 1000), bought("B", 1000, 600))
+
+
+def test_stripes_own_payments_and_refunds_arrive_at_the_variant(site: Site, settings: Any) -> None:
+    world = World()
+    shop = world.add_account("Shop")
+    now = timezone.now()
+    test = running(site, "Control", "B", started_at=now - HOUR)
+    view_id = seen(test, "B", ip="203.0.113.1", at=now)
+    price = {"currency": "eur", "unit_amount": 5000, "product_data": {"name": "Tea"}}
+    with serve(world) as server:
+        settings.STRIPE_API_BASE = server.url
+        connection = connect(site, shop.secret_key, now)
+        session = world.create_session(
+            shop,
+            mode="payment",
+            line_items=[{"price_data": price, "quantity": 1}],
+            success_url="https://shop.example/thanks",
+            metadata={"humblytics_view_id": str(view_id)},
+        )
+        world.pay(session["id"])
+        sync(connection, timezone.now(), drain=True)
+        assert results_of(test).arms == (arm("Control"), bought("B", 5000, 5000))
+
+        world.refund(Charge.objects.get().stripe_id, 1500)
+        sync(connection, timezone.now(), drain=True)
+        assert results_of(test).arms == (arm("Control"), bought("B", 5000, 3500))
 
 
 def test_disputes_and_payments_that_fail_later_lower_revenue_and_refunds_that_fail_raise_it(
@@ -227,6 +266,14 @@ def test_overview_counts_each_tests_visitors_without_those_who_saw_two_variants(
     assert [(test, test.visitors) for test in tests] == [(draft, 0), (second, 0), (first, 2)]
 
 
+def test_overview_counts_for_each_test_only_views_while_it_ran(site: Site) -> None:
+    stopped = running(site, "Control", state=State.STOPPED, stopped_at=NOON)
+    current = running(site, "Control", key="current", started_at=NOON)
+    seen(stopped, "Control", ip="203.0.113.1", at=NOON)
+    seen(current, "Control", ip="203.0.113.1", at=NOON - HOUR / 2)
+    assert [test.visitors for test in overview(site)] == [0, 0]
+
+
 def many(name: str, visitors: int, conversions: int, amount: int = 1000, weight: int = 1) -> Arm:
     """An arm whose buyers paid the same each."""
     total = conversions * amount
@@ -333,3 +380,11 @@ def test_drawings_share_a_scale_on_which_zero_has_its_place() -> None:
 )
 def test_visitors_who_split_unlike_the_weights_are_noticed(control: Arm, variant: Arm, is_lopsided: bool) -> None:
     assert Results((control, variant), 0).is_lopsided is is_lopsided
+
+
+def test_test_money_does_not_count_beside_live_money(site: Site, account: StripeAccount) -> None:
+    test = running(site, "Control", "B")
+    view = seen(test, "B", ip="203.0.113.1")
+    paid(account, view, 1000)
+    paid(connected(site, "acct_1", livemode=False), view, 9900)
+    assert results_of(test).arms == (arm("Control"), bought("B", 1000, 1000))

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from revenue.connecting import disconnect
 from revenue.models import Connection, StripeAccount
 from sites.models import Membership, Role, Site, User
 from splittests.models import SplitTest, State
@@ -130,6 +131,9 @@ def test_tests_of_one_name_get_keys_of_their_own(site: Site, stranger: User, own
         ),
         pytest.param({"variants__1__name": "loud", "variants__1__text": "Hey"}, "named “loud” already", id="same name"),
         pytest.param({"variants__0__name": "Control"}, "named “Control” already", id="a second control"),
+        pytest.param(
+            {"variants__0__name": "Control", "variants__1__weight": "none"}, "named “Control” already", id="both"
+        ),
         pytest.param({"variants-TOTAL_FORMS": "1000"}, "submit at most 9 forms", id="too many variants"),
         pytest.param({"variants-TOTAL_FORMS": ""}, "Describe at least one variant", id="no rows at all"),
     ],
@@ -151,6 +155,15 @@ def test_start_is_refused_before_a_stripe_account_is_connected(draft: SplitTest,
     draft.refresh_from_db()
     assert draft.state == State.DRAFT
     assert "Connect a Stripe account first" in response.content.decode()
+
+
+def test_start_is_refused_after_the_stripe_account_was_disconnected(
+    draft: SplitTest, connection: Connection, owner_client: Client
+) -> None:
+    disconnect(connection)
+    owner_client.post(f"{INDEX}{draft.pk}/start/")
+    draft.refresh_from_db()
+    assert draft.state == State.DRAFT
 
 
 def test_start_is_refused_with_a_single_variant(draft: SplitTest, connection: Connection, owner_client: Client) -> None:
