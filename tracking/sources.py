@@ -16,7 +16,6 @@ from urllib.parse import unquote_plus
 
 from publicsuffixlist import PublicSuffixList
 
-
 MAX_REFERRER = 500
 MAX_TAG = 200
 # A longer address is cut before it is looked at, so that no sender decides how long that takes.

