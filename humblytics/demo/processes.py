@@ -64,7 +64,7 @@ def start(name: str, command: Sequence[str], environment: Mapping[str, str], log
     output = log.open("ab")
     process = subprocess.Popen(
         [sys.executable, *command],
-        env={**os.environ, **environment},
+        env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -90,8 +90,8 @@ class Command(BaseCommand):
         logs = settings.VAR_DIR / "log"
         running: list[processes.Running] = []
         try:
-            running.append(processes.start("web", processes.web(port), {}, logs))
-            running.append(processes.start("worker", processes.worker(settings.VAR_DIR), {}, logs))
+            running.append(processes.start("web", processes.web(port), os.environ, logs))
+            running.append(processes.start("worker", processes.worker(settings.VAR_DIR), os.environ, logs))
             processes.wait_until_answers(f"{web}/healthz", running[0])
             self.stdout.write(
                 READY.format(
