@@ -6,21 +6,27 @@ uvicorn's own reading of X-Forwarded-For stays off, TRUSTED_PROXIES decides; its
 visitors' addresses.
 """
 
+import asyncio
+from contextlib import suppress
+
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
+from humblytics.edge import Edge
 from humblytics.wsgi import application as django_application
 from tracking.connections import Pipe
 from tracking.ingest import Ingest, Message, Receive, Send
 
 WEB_THREADS = 8
+DRAIN_SECONDS = 10
 
 
 class Application:
     def __init__(self) -> None:
         self._lookups, self._writes = Pipe(), Pipe()
         self._ingest = Ingest(self._lookups, self._writes, settings.TRUSTED_PROXIES)
-        self._django = WSGIMiddleware(django_application, workers=WEB_THREADS)  # type: ignore[arg-type]
+        django = WSGIMiddleware(django_application, workers=WEB_THREADS)  # type: ignore[arg-type]
+        self._django = Edge(django, settings.TRUSTED_PROXIES)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -28,7 +34,7 @@ class Application:
         elif scope["type"] == "http" and scope["path"] == "/collect":
             await self._ingest(scope, receive, send)
         elif scope["type"] == "http":
-            await self._django(scope, receive, send)  # type: ignore[arg-type]
+            await self._django(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Answer the server's start and stop; what was accepted is written before the process ends."""
@@ -37,7 +43,9 @@ class Application:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await self._ingest.recorder.drain()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_SECONDS):
+                        await self._ingest.recorder.drain()
                 await self._lookups.close()
                 await self._writes.close()
                 await send({"type": "lifespan.shutdown.complete"})

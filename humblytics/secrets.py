@@ -24,7 +24,11 @@ def generated(file: Path) -> dict[str, str]:
             }
             draft = file.with_name(f"{file.name}.{os.getpid()}")
             draft.touch(mode=0o600)
-            draft.write_text(json.dumps(fresh))
+            with draft.open("w") as output:
+                output.write(json.dumps(fresh))
+                output.flush()
+                # What is encrypted with it must never outlive it.
+                os.fsync(output.fileno())
             try:
                 # A link fails where a rename would replace the file of a process that was faster.
                 os.link(draft, file)

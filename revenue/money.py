@@ -28,9 +28,10 @@ def exponent(currency: str) -> int:
     The list is Stripe's own (docs.stripe.com/currencies), which differs from ISO 4217: MGA has none, ISK and
     UGX have two.
     """
-    code = currency.upper()
-    if not re.fullmatch(r"[A-Z]{3}", code):
+    # Before upper(), which would make ordinary letters of some that only look like them.
+    if not re.fullmatch(r"[A-Za-z]{3}", currency):
         raise MoneyError("A currency is a code of three letters, such as EUR.")
+    code = currency.upper()
     if code in ZERO_DECIMALS:
         return 0
     return 3 if code in THREE_DECIMALS else 2

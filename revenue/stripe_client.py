@@ -160,11 +160,27 @@ class DirectSession(requests.Session):
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a read is tried, and how long an answer may be silent each time."""
+
+    tries: int
+    seconds: float
+
+
+UNATTENDED = Patience(MOST_TRIES, READ_SECONDS)
+# With somebody, and a thread of the web server, waiting for the page.
+ATTENDED = Patience(2, 6)
+
+
 class StripeReader:
     """Reads one account with its key, for one task: neither shared between threads nor kept."""
 
-    def __init__(self, key: Secret, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, key: Secret, patience: Patience = UNATTENDED, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self.reads = 0
+        self._patience = patience
         self._sleep = sleep
         self._session = DirectSession()
         self._client = stripe.StripeClient(
@@ -172,7 +188,7 @@ class StripeReader:
             stripe_version=STRIPE_VERSION,
             base_addresses={"api": settings.STRIPE_API_BASE},
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS), session=self._session),
+            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, patience.seconds), session=self._session),
         )
 
     def __enter__(self) -> Self:
@@ -186,7 +202,7 @@ class StripeReader:
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Give Stripe's answer to `GET path`; what may pass is tried again. Raise ReadError."""
         answer, wait = self._try(path, params or {})
-        for tried in range(1, MOST_TRIES):
+        for tried in range(1, self._patience.tries):
             if wait is None:
                 break
             # Half of the pause is random, so that readers who were refused together do not return together.

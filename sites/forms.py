@@ -1,5 +1,3 @@
-import functools
-import zoneinfo
 from urllib.parse import urlsplit
 
 from django import forms
@@ -7,12 +5,6 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from sites.models import Membership, Role, Site, User
-
-
-@functools.cache
-def time_zones() -> tuple[str, ...]:
-    """Give the names that a time zone field suggests."""
-    return tuple(sorted(zoneinfo.available_timezones()))
 
 
 def bare_domain(text: str) -> str:

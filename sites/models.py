@@ -1,3 +1,4 @@
+import functools
 import secrets
 import zoneinfo
 from typing import Any, ClassVar, Self
@@ -16,8 +17,14 @@ def new_site_key() -> str:
     return "".join(secrets.choice(KEY_ALPHABET) for _ in range(12))
 
 
+@functools.cache
+def time_zones() -> tuple[str, ...]:
+    """The names of time zones, those of the system's own settings left out: no database knows them."""
+    return tuple(sorted(zoneinfo.available_timezones() - {"localtime", "Factory"}))
+
+
 def is_time_zone(value: str) -> None:
-    if value not in zoneinfo.available_timezones():
+    if value not in time_zones():
         raise ValidationError(f"“{value}” is not a time zone. Use a name such as Europe/Berlin.")
 
 

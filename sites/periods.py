@@ -69,8 +69,10 @@ def between(first: str, last: str, zone: zoneinfo.ZoneInfo) -> Period:
         raise PeriodError(f"“{first}” to “{last}”: dates are written like 2026-01-31.") from error
     if period.days < 1:
         raise PeriodError(f"The period ends ({last}) before it begins ({first}).")
-    if period.days > 3660 or not 1990 <= period.first_on.year <= 2200:
+    if period.days > 3660:
         raise PeriodError("A period is at most ten years long.")
+    if not 1990 <= period.first_on.year <= period.last_on.year <= 2200:
+        raise PeriodError("A period lies between the years 1990 and 2200.")
     return period
 
 

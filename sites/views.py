@@ -6,8 +6,8 @@ from django.shortcuts import redirect, render
 from django_htmx.http import HttpResponseClientRefresh
 
 from sites.access import get_site_or_404, signed_in
-from sites.forms import SettingsForm, SiteForm, time_zones
-from sites.models import Role, Site
+from sites.forms import SettingsForm, SiteForm
+from sites.models import Role, Site, time_zones
 from sites.script_tag import script_tag
 
 

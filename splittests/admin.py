@@ -30,6 +30,9 @@ class SplitTestAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ("state", "created_at", "started_at", "stopped_at")
     inlines = (VariantInline,)
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # type: ignore[override]
+        return not lookup.startswith("secret") and super().lookup_allowed(lookup, value, request)
+
     def has_change_permission(self, request: HttpRequest, obj: SplitTest | None = None) -> bool:
         return _is_draft(obj) and super().has_change_permission(request, obj)
 

@@ -1,7 +1,6 @@
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.views.decorators.http import require_safe
 
 from sites.models import Site
@@ -14,7 +13,10 @@ from tracking.visitors import client_ip
 @require_safe
 def tracker(request: HttpRequest, key: str) -> HttpResponse:
     """The one script a site's pages load."""
-    site = get_object_or_404(Site, key=key)
+    site = Site.objects.filter(key=key).first()
+    if site is None:
+        # Not the site's own page for this: that would set a cookie, for a form, at a stranger's visitor.
+        return HttpResponseNotFound("// There is no such site.\n", content_type="text/javascript; charset=utf-8")
     ip = client_ip(
         request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""), settings.TRUSTED_PROXIES
     )

@@ -73,9 +73,11 @@ def running_stack(folder: Path) -> Iterator[Stack]:
         running: list[processes.Running] = []
         try:
             running.append(processes.start("web", processes.web(port), environment, folder / "log"))
-            running.append(processes.start("worker", processes.worker(folder), environment, folder / "log"))
+            running.append(processes.start("worker", processes.worker(), environment, folder / "log"))
             processes.wait_until_answers(f"{url}/healthz", running[0])
             yield stack
             processes.require_alive(running)
         finally:
             processes.stop(running)
+            # Servers that a signal has ended leave the database running; it stops with the last to exit by itself.
+            stack.manage("migrate", "--check")

@@ -24,7 +24,7 @@ APPS = ("sites", "tracking", "revenue", "splittests")
 PACKAGES = (*APPS, "humblytics", "tests")
 
 # What may be opened without logging in. Everything else is closed unless it is added here.
-PUBLIC = {"login", "tracker", "healthz", "readyz", "admin:login"}
+PUBLIC = {"login", "tracker", "readyz", "admin:login"}
 
 # Moments and days whose names are Django's, or say the end of a span.
 OTHERWISE_NAMED = {"sites.User.last_login", "sites.User.date_joined", "revenue.Stream.covered_to"}

@@ -1,17 +1,22 @@
 """PostgreSQL as the ingest uses it: its own asynchronous connection, opened when needed, reopened when lost."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+
+RETRY_SECONDS = 1.0
 
 
 class Pipe:
     """One connection in autocommit; statements run one after the other."""
 
     def __init__(self) -> None:
+        self._failed_at = float("-inf")
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._opening = asyncio.Lock()
 
@@ -29,8 +34,18 @@ class Pipe:
     async def _open(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         async with self._opening:
             if self._connection is None or self._connection.closed or self._connection.broken:
-                known = await asyncio.to_thread(_parameters)
-                self._connection = await psycopg.AsyncConnection.connect(**known, autocommit=True, connect_timeout=5)
+                if time.monotonic() - self._failed_at < RETRY_SECONDS:
+                    # Those who waited for an attempt that failed do not each wait for another.
+                    raise psycopg.OperationalError("the database could not be reached a moment ago")
+                try:
+                    known = await asyncio.to_thread(_parameters)
+                    self._connection = await psycopg.AsyncConnection.connect(**known, autocommit=True)
+                except psycopg.OperationalError:
+                    self._failed_at = time.monotonic()
+                    raise
+                except ImproperlyConfigured as error:
+                    self._failed_at = time.monotonic()
+                    raise psycopg.OperationalError(str(error)) from error
             return self._connection
 
 

@@ -1,6 +1,7 @@
 """What the tracker sends, read strictly: a hit, or a refusal by name."""
 
 import json
+import math
 import re
 import uuid
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ LONGEST_PATH = 2_000
 LONGEST_NAME = 120
 MOST_VARIANTS = 20
 
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Refusal(StrEnum):
@@ -59,7 +60,7 @@ def parse(body: bytes) -> Hit:
     if len(body) > LONGEST_BODY:
         raise RefusedError(Refusal.TOO_LARGE)
     try:
-        said: Any = json.loads(body, parse_constant=_no_constant)
+        said: Any = json.loads(body, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise RefusedError(Refusal.MALFORMED) from error
     if not isinstance(said, dict):
@@ -126,3 +127,17 @@ def _variants(value: Any) -> tuple[int, ...]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number without end")
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) < len(pairs):
+        raise ValueError("a name said twice")
+    return said

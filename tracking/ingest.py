@@ -19,7 +19,7 @@ from tracking import sources, visitors
 from tracking.devices import LONGEST_USER_AGENT, is_bot, read_device
 from tracking.hits import LONGEST_BODY, Hit, Refusal, RefusedError, hostname_of, parse
 from tracking.places import country
-from tracking.recorder import PAYMENT_PAUSE, VISIT_PAUSE, Database, FullError, Recorder, Sighting
+from tracking.recorder import PAYMENT_PAUSE, VISIT_PAUSE, Database, FullError, LostError, Recorder, Sighting
 from tracking.salts import Salts
 
 Message = MutableMapping[str, Any]
@@ -38,7 +38,7 @@ STATUSES = {
     Refusal.TOO_LARGE: 413,
     Refusal.WRONG_TYPE: 415,
     Refusal.TOO_SLOW: 408,
-    # The same as for a malformed one: nobody can find out here which keys exist.
+    # Keys stand in the pages of their sites: which ones exist is no secret.
     Refusal.UNKNOWN_SITE: 400,
     Refusal.OTHER_HOST: 403,
     # The sender did nothing wrong and must not try again; the header says that nothing was kept.
@@ -49,6 +49,7 @@ ALWAYS = [
     (b"access-control-allow-origin", b"*"),
     (b"cache-control", b"no-store"),
     (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
 ]
 PREFLIGHT = [
@@ -102,7 +103,7 @@ class Ingest:
             await _answer(send, 202, [])
 
     async def _take(self, scope: Message, receive: Receive, now: dt.datetime) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = _headers(scope)
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in (
             b"text/plain",
             b"application/json",
@@ -120,7 +121,7 @@ class Ingest:
             if not site.owns(hit.hostname) or (origin and not site.owns(hostname_of(origin.decode("latin-1")))):
                 raise RefusedError(Refusal.OTHER_HOST)
             await self.recorder.record(await self._sighting(hit, site, scope, headers, user_agent, now))
-        except (psycopg.Error, OSError, FullError) as error:
+        except (psycopg.Error, OSError, FullError, LostError) as error:
             log.warning("a hit was refused, the database did not take it: %s", type(error).__name__)
             raise RefusedError(Refusal.UNAVAILABLE) from None
 
@@ -169,6 +170,14 @@ class Ingest:
             device=device.kind,
             variants=hit.variants,
         )
+
+
+def _headers(scope: Message) -> dict[bytes, bytes]:
+    """The headers by name; one that was sent in several lines is the list of them all."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = headers[name] + b"," + value if name in headers else value
+    return headers
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:

@@ -61,7 +61,7 @@ class Sighting:
 # Each visitor's row in tracking_presence is locked by the upsert, in one order for all writers, so two hits at
 # the same moment make one visit and two servers never wait for each other in a circle. Every time comes from
 # the parameters: an upsert that called now() could not run on a table spread over machines.
-# A visitor known by yesterday's salt within the last half hour keeps that name, so midnight splits no visit.
+# A visitor whose visit goes on from yesterday keeps the name that yesterday's salt gave, so midnight splits no visit.
 STATEMENT = """
 WITH hit AS (
     SELECT told.*, coalesce(known.visitor, told.visitor) AS who
@@ -71,7 +71,7 @@ WITH hit AS (
         referrer text, utm_source text, utm_medium text, utm_campaign text, utm_term text, utm_content text,
         click_id text, country text, browser text, os text, device text, variants int[])
     LEFT JOIN tracking_presence AS known ON known.site_id = told.site_id
-        AND known.visitor = told.previous_visitor AND told.at - known.last_at < interval '30 minutes'
+        AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
 ), entry AS (
     SELECT DISTINCT ON (site_id, who) * FROM hit WHERE event = '' ORDER BY site_id, who, n
 ), presence AS (
@@ -108,7 +108,7 @@ WITH hit AS (
     ON CONFLICT (site_id, id) DO UPDATE SET
         views = v.views + excluded.views,
         last_at = greatest(v.last_at, excluded.last_at),
-        exit_path = excluded.exit_path,
+        exit_path = CASE WHEN excluded.last_at >= v.last_at THEN excluded.exit_path ELSE v.exit_path END,
         variants = CASE WHEN v.variants @> excluded.variants
                         THEN v.variants ELSE v.variants || excluded.variants END
 )
@@ -122,8 +122,10 @@ TEXTS = tuple(field.name for field in fields(Sighting) if field.type is str)
 
 def rows(batch: Sequence[Sighting]) -> str:
     """Give the statement's parameter: the batch as JSON, each view and event once."""
-    once = {(one.site_id, one.id): one for one in reversed(batch)}
-    return json.dumps([_row(n, one) for n, one in enumerate(reversed(once.values()))])
+    once: dict[tuple[int, uuid.UUID], Sighting] = {}
+    for one in batch:
+        once.setdefault((one.site_id, one.id), one)
+    return json.dumps([_row(n, one) for n, one in enumerate(once.values())])
 
 
 def _row(n: int, one: Sighting) -> dict[str, object]:
@@ -143,6 +145,10 @@ def _row(n: int, one: Sighting) -> dict[str, object]:
 
 class FullError(Exception):
     """More hits are waiting than can be kept in memory."""
+
+
+class LostError(Exception):
+    """The writer ended in a way that nobody foresaw; nothing that waited for it is certain."""
 
 
 class Recorder:
@@ -168,9 +174,8 @@ class Recorder:
                 await self._write(batch)
             except BaseException:
                 # Nobody may wait for ever, whatever went wrong; the error itself goes on to the event loop.
-                for _, done in batch:
-                    if not done.done():
-                        done.cancel()
+                _fail(batch + self._waiting, LostError())
+                self._waiting = []
                 raise
 
     async def _write(self, batch: list[tuple[Sighting, asyncio.Future[None]]]) -> None:

@@ -7,8 +7,20 @@ from tracking.recorder import Database
 
 MADE = "INSERT INTO tracking_dailysalt (day, salt) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 KEPT = "SELECT salt FROM tracking_dailysalt WHERE day = %s"
-DESTROYED = "DELETE FROM tracking_dailysalt WHERE day < %s"
 FORGOTTEN = "DELETE FROM tracking_presence WHERE last_at < %s"
+
+# A deleted row's bytes stay in the table's file until its place is needed. TRUNCATE makes a new file.
+DESTROYED = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM tracking_dailysalt WHERE day < '{day}') THEN
+        LOCK TABLE tracking_dailysalt IN ACCESS EXCLUSIVE MODE;
+        CREATE TEMPORARY TABLE kept_salt AS SELECT day, salt FROM tracking_dailysalt WHERE day >= '{day}';
+        TRUNCATE tracking_dailysalt;
+        INSERT INTO tracking_dailysalt (day, salt) SELECT day, salt FROM kept_salt;
+        DROP TABLE kept_salt;
+    END IF;
+END $$
+"""
 
 
 class Salts:
@@ -23,6 +35,8 @@ class Salts:
         eve = day - dt.timedelta(days=1)
         if day not in self._known or eve not in self._known:
             self._known = {day: await self._of(day), eve: await self._of(eve)}
+            for statement, parameters in forgetting(day):
+                await self._database.execute(statement, parameters)
         return self._known[day], self._known[eve]
 
     async def _of(self, day: dt.date) -> bytes:
@@ -30,6 +44,14 @@ class Salts:
         return bytes((await self._database.execute(KEPT, [day]))[0][0])
 
 
-def oldest_kept(now: dt.datetime) -> dt.date:
-    """The first day whose salt is still needed: yesterday, for visits that go on past midnight."""
-    return now.astimezone(dt.UTC).date() - dt.timedelta(days=1)
+def forgetting(day: dt.date) -> list[tuple[str, list[dt.datetime]]]:
+    """Give the statements that destroy what tells visitors apart, but for `day` and the day before.
+
+    Yesterday's salt is still needed for visits that go on past midnight.
+    """
+    eve = day - dt.timedelta(days=1)
+    return [
+        # A utility statement takes no parameters; a date is written safely by its type.
+        (DESTROYED.format(day=eve.isoformat()), []),
+        (FORGOTTEN, [dt.datetime.combine(eve, dt.time(), dt.UTC)]),
+    ]

@@ -4,14 +4,17 @@ from celery import shared_task
 from django.db import connection
 from django.utils import timezone
 
-from tracking.salts import DESTROYED, FORGOTTEN, oldest_kept
+from tracking.salts import forgetting
 
 
 def forget_visitors(now: dt.datetime) -> None:
-    """Destroy the salts of days that no visit can go on from, and who was in which visit then."""
+    """Destroy the salts of days that no visit can go on from, and who was in which visit then.
+
+    The ingest does it too, with the first hit of each day; this is for sites that nobody visits.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(DESTROYED, [oldest_kept(now)])
-        cursor.execute(FORGOTTEN, [now - dt.timedelta(hours=48)])
+        for statement, parameters in forgetting(now.astimezone(dt.UTC).date()):
+            cursor.execute(statement, parameters)
 
 
 @shared_task(name="tracking.forget_visitors")

@@ -50,10 +50,9 @@ def web(port: int) -> list[str]:
     ]
 
 
-def worker(var: Path) -> list[str]:
+def worker() -> list[str]:
     return [
         *("-m", "celery", "--app", "humblytics", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
-        *("--schedule", str(var / "beat-schedule")),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 

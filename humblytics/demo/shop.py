@@ -32,7 +32,7 @@ footer { margin-top: 4rem; opacity: .7; font-size: .85rem; }
 # As the product's own instructions tell a shop to do it.
 CHECKOUT = """
 async function buy(slug) {
-  const viewId = window.Humblytics.viewId;
+  const viewId = window.Humblytics?.viewId;
   const response = await fetch("/api/create-checkout", {
     method: "POST",
     headers: { "Content-Type": "application/json" },

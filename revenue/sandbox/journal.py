@@ -12,7 +12,7 @@ from typing import Any
 def replay(path: Path) -> Iterator[dict[str, Any]]:
     """Yield all that was written. A last line cut off is removed; any other damage is an error."""
     whole = 0
-    path.touch()
+    path.touch(mode=0o600)
     with path.open("r+b") as file:
         for line in file:
             if line.endswith(b"\n"):

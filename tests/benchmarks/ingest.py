@@ -7,8 +7,10 @@ and counts afterwards: every 202 must be a row.
 """
 
 import argparse
+import atexit
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,12 +46,13 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--port", type=int, default=8790)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        os.environ.update(
-            VAR_DIR=str(Path(folder, "var")), DJANGO_SETTINGS_MODULE="humblytics.settings", TRUSTED_PROXIES="127.0.0.1"
-        )
-        measure(asked, Path(folder))
+    folder = Path(tempfile.mkdtemp())
+    # Before the database registers itself, so that its folder is removed after it has stopped.
+    atexit.register(shutil.rmtree, folder)
+    os.environ.update(
+        VAR_DIR=str(folder / "var"), DJANGO_SETTINGS_MODULE="humblytics.settings", TRUSTED_PROXIES="127.0.0.1"
+    )
+    measure(asked, folder)
 
 
 def measure(asked: argparse.Namespace, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`manage.py demo` as somebody runs it who has nothing else: a folder, a port, and Ctrl-C."""
 
+import fcntl
 import os
 import re
 import signal
@@ -125,3 +126,10 @@ def complaint(folder: Path, *options: str, **variables: str) -> str:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     return done.stderr
+
+
+def test_two_demos_in_one_folder_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    with (tmp_path / "demo" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "Another demo is running" in complaint(tmp_path, "--port", str(three_free_ports()))

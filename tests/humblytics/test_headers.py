@@ -22,8 +22,7 @@ def test_every_page_forbids_what_it_does_not_need(owner_client: Client, site: Si
 
 
 @pytest.mark.django_db
-def test_health_is_told_to_anybody() -> None:
-    assert Client().get("/healthz").content == b"ok\n"
+def test_readiness_is_told_to_anybody() -> None:
     assert Client().get("/readyz").json() == {"database": "ok"}
 
 
@@ -37,3 +36,15 @@ def test_cookies_are_kept_from_scripts_and_other_sites(owner: User) -> None:
     for name in ("humblytics_sessionid", "humblytics_csrftoken"):
         assert client.cookies[name]["httponly"]
         assert client.cookies[name]["samesite"] == "Lax"
+
+
+def test_nothing_of_a_member_s_pages_is_kept_in_a_cache(owner_client: Client, site: Site) -> None:
+    assert owner_client.get("/shop.example/")["Cache-Control"] == "private, no-store"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/js/nothere.js", "/static/nothere.css", "/collect/"])
+def test_a_stranger_who_asks_for_what_is_not_there_gets_no_cookie(path: str) -> None:
+    response = Client().get(path)
+    assert response.status_code in (302, 404)
+    assert not response.cookies

@@ -133,7 +133,7 @@ def test_a_key_is_read_from_a_file(site: Site, account: Account, sandbox: Sandbo
     ("domain", "key", "status"),
     [
         pytest.param("nowhere.example", "", 2, id="unknown domain"),
-        pytest.param("shop.example", "pk_test_51Nx8qLKJ2eZvKYlo2C", 1, id="publishable key"),
+        pytest.param("shop.example", "pk_test_51Nx8qLKJ2eZvKYlo2C", 2, id="publishable key"),
         pytest.param("shop.example", "sk_test_51Nx8qLKJ2eZvKYlo2C", 1, id="key nobody has"),
     ],
 )

@@ -38,9 +38,9 @@ def test_a_known_owner_keeps_their_password(owner: User) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        pytest.param(["shop.example"], 1, "This domain is already counted here.", id="known domain"),
-        pytest.param(["localhost"], 2, "There is no domain in “localhost”.", id="no domain"),
-        pytest.param(["new.example", "--timezone", "Mars"], 2, "“Mars” is not a time zone.", id="time zone"),
+        pytest.param(["shop.example"], 1, "domain: This domain is already counted here.", id="known domain"),
+        pytest.param(["localhost"], 2, "domain: There is no domain in “localhost”.", id="no domain"),
+        pytest.param(["new.example", "--timezone", "Mars"], 2, "timezone: “Mars” is not a time zone.", id="time zone"),
     ],
 )
 def test_what_cannot_be_added_is_told_in_a_sentence(site: Site, arguments: list[str], code: int, sentence: str) -> None:

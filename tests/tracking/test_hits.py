@@ -66,6 +66,8 @@ def test_of_an_address_only_host_and_path_are_kept(url: str, expected: tuple[str
         pytest.param(b"[]", id="array"),
         pytest.param(b"1", id="number"),
         pytest.param(b'{"site": NaN}', id="nan"),
+        pytest.param(body()[:-1] + b', "width": 1e999}', id="endless-number"),
+        pytest.param(body()[:-1] + b', "site": "x"}', id="said-twice"),
         pytest.param(b"[" * 4000, id="deep"),
         pytest.param(body(view=None), id="no-view"),
         pytest.param(body(view="x"), id="view-is-no-uuid"),

@@ -89,6 +89,26 @@ def test_midnight_splits_no_visit(site: Site) -> None:
     assert Visit.objects.get().views == 4
 
 
+def test_a_payment_that_crosses_midnight_splits_no_visit(site: Site) -> None:
+    send_hit(site, "/buy", at=dt.datetime(2026, 3, 10, 23, 20, tzinfo=dt.UTC))
+    back = dt.datetime(2026, 3, 11, 0, 5, tzinfo=dt.UTC)
+    send_hit(site, "/thanks", referrer="https://checkout.stripe.com/", at=back)
+    assert Visit.objects.get().views == 2
+
+
+def test_the_first_hit_of_a_day_destroys_the_salts_that_are_over(site: Site) -> None:
+    for days in range(4):
+        send_hit(site, at=NOON + dt.timedelta(days=days))
+    kept = DailySalt.objects.order_by("day").values_list("day", flat=True)
+    assert list(kept) == [(NOON + dt.timedelta(days=2)).date(), (NOON + dt.timedelta(days=3)).date()]
+
+
+def test_a_header_in_several_lines_is_read_whole(site: Site) -> None:
+    headers = [PLAIN, BROWSER, (b"x-forwarded-for", b"91.64.0.1"), (b"x-forwarded-for", b"10.0.0.5")]
+    collect(said(site), headers, ip="10.0.0.1", trusted_proxies=[ipaddress.ip_network("10.0.0.0/8")])
+    assert Visit.objects.get().country == "DE"
+
+
 def test_the_next_day_is_another_visitor(site: Site) -> None:
     send_hit(site, at=NOON)
     send_hit(site, at=NOON + dt.timedelta(days=1))
@@ -100,7 +120,7 @@ def test_salts_are_destroyed_when_two_days_have_passed(site: Site) -> None:
     forget_visitors(NOON + dt.timedelta(hours=35))
     assert DailySalt.objects.filter(day=NOON.date()).exists()
     assert Presence.objects.exists()
-    forget_visitors(NOON + dt.timedelta(hours=48, minutes=1))
+    forget_visitors(dt.datetime(2026, 3, 12, tzinfo=dt.UTC))
     assert not DailySalt.objects.filter(day=NOON.date()).exists()
     assert not Presence.objects.exists()
     assert Visit.objects.count() == 1

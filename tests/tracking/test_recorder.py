@@ -1,6 +1,7 @@
 """Group commit and its races, on connections of their own as the server has them."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import itertools
 import uuid
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.factories import SiteFactory
 from tracking.connections import Pipe
 from tracking.models import View, Visit
-from tracking.recorder import STATEMENT, TEXTS, VISIT_PAUSE, FullError, Recorder, Sighting, rows
+from tracking.recorder import STATEMENT, TEXTS, VISIT_PAUSE, FullError, LostError, Recorder, Sighting, rows
 
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 
@@ -136,6 +137,24 @@ def test_a_queue_that_is_full_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
             task.cancel()
 
     asyncio.run(run())
+
+
+def test_when_the_writer_breaks_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.recorder.MOST_AT_ONCE", 2)
+
+    class Broken:
+        async def execute(self, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+            raise RuntimeError("a mistake in the code")
+
+    async def run() -> list[object]:
+        recorder = Recorder(Broken())
+        hits = [recorder.record(sighting(1, visitor=n)) for n in range(5)]
+        outcomes = await asyncio.wait_for(asyncio.gather(*hits, return_exceptions=True), 5)
+        with contextlib.suppress(RuntimeError):
+            await recorder._writer
+        return list(outcomes)
+
+    assert all(isinstance(outcome, LostError) for outcome in asyncio.run(run()))
 
 
 @pytest.mark.django_db

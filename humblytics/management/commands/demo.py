@@ -1,11 +1,14 @@
 import argparse
+import fcntl
 import os
 import signal
 import sys
-import threading
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
@@ -24,12 +27,16 @@ Humblytics is running.
 
     Dashboard   {web}/{domain}/
     Log in as   {email}   password   {password}
-    The shop    http://{domain}:{shop_port}/     buy something, then look at the Revenue tab
+    The shop    {shop}/     buy something, then look at the Revenue tab
     Stripe      {stripe}     a sandbox: its test key is {key}
     Logs        {logs}
 
 Press Ctrl-C to stop. The next start finds all of it again; delete {var} to begin anew.
 """
+
+
+# Ctrl-C, an orderly end, and a terminal that was closed.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(BaseCommand):
@@ -40,23 +47,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "--port", type=int, default=8000, help="Port of the dashboard; the shop and Stripe use the two after it."
+            "--port",
+            type=_first_port,
+            default=8000,
+            help="Port of the dashboard; the shop and Stripe use the two after it.",
         )
 
     def handle(self, *args: Any, port: int, **options: Any) -> None:
-        web, shop_port, stripe_port = f"http://localhost:{port}", port + 1, port + 2
-        stripe = f"http://127.0.0.1:{stripe_port}"
+        web, stripe = f"http://localhost:{port}", f"http://127.0.0.1:{port + 2}"
         if stripe != settings.STRIPE_API_BASE or web != settings.BASE_URL:
             # Settings are read once, so the command begins again with the demo's own.
-            os.environ.update(STRIPE_API_BASE=stripe, BASE_URL=web)
+            for name, value in {"STRIPE_API_BASE": stripe, "BASE_URL": web}.items():
+                os.environ[name] = value
+                os.environ.pop(f"{name}_FILE", None)
             os.execv(sys.executable, [sys.executable, *sys.argv])
-        stopping = threading.Event()
-        for asked in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(asked, lambda signum, frame: _stop(stopping, signum, frame))
+        for asked in STOPS:
+            signal.signal(asked, _stop)
         try:
-            for number in (port, shop_port, stripe_port):
+            for number in (port, port + 1, port + 2):
                 processes.require_free(number)
-            self._run(web, port, shop_port, stripe_port, stopping)
+            self._run(web, port)
         except (processes.ProcessError, building.BuildingError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
@@ -64,34 +74,35 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             self._say("Stopped.")
 
-    def _run(self, web: str, port: int, shop_port: int, stripe_port: int, stopping: threading.Event) -> None:
+    def _run(self, web: str, port: int) -> None:
         folder = settings.VAR_DIR / "demo"
         folder.mkdir(parents=True, exist_ok=True)
-        self._say("Preparing the database …")
-        call_command("migrate", verbosity=0)
-        journal, is_built = folder / "stripe.jsonl", folder / "is-built"
-        if journal.exists() and not is_built.exists():
-            with closing(World.open(journal)) as unfinished:
-                building.discard(unfinished)
-            journal.unlink()
-        with closing(World.open(journal)) as world, serve(world, port=stripe_port) as stripe:
-            if not is_built.exists():
-                building.build(world, timezone.now(), self._progress)
-                is_built.touch()
-            self._serve(web, port, shop_port, stripe, stopping)
+        with _alone(folder):
+            self._say("Preparing the database …")
+            call_command("migrate", verbosity=0)
+            journal, is_built = folder / "stripe.jsonl", folder / "is-built"
+            if journal.exists() and not (is_built.exists() and Site.objects.filter(domain=DOMAIN).exists()):
+                with closing(World.open(journal)) as unfinished:
+                    building.discard(unfinished)
+                is_built.unlink(missing_ok=True)
+                journal.unlink()
+            with closing(World.open(journal)) as world, serve(world, port=port + 2) as stripe:
+                if not is_built.exists():
+                    building.build(world, timezone.now(), self._progress)
+                    is_built.touch()
+                self._serve(web, port, stripe)
 
-    def _serve(self, web: str, port: int, shop_port: int, stripe: SandboxServer, stopping: threading.Event) -> None:
+    def _serve(self, web: str, port: int, stripe: SandboxServer) -> None:
+        """Run the servers until a signal comes, or one of them ends."""
         self._say("Starting the servers …")
-        site = Site.objects.get(domain=DOMAIN)
-        shop_server = shop.serve(
-            shop.Shop(script_tag(site), stripe.url, Secret(building.SECRET_KEY), f"http://{DOMAIN}:{shop_port}"),
-            shop_port,
-        )
+        tag = script_tag(Site.objects.get(domain=DOMAIN))
+        shop_address = f"http://{DOMAIN}:{port + 1}"
+        shop_server = shop.serve(shop.Shop(tag, stripe.url, Secret(building.SECRET_KEY), shop_address), port + 1)
         logs = settings.VAR_DIR / "log"
         running: list[processes.Running] = []
         try:
             running.append(processes.start("web", processes.web(port), os.environ, logs))
-            running.append(processes.start("worker", processes.worker(settings.VAR_DIR), os.environ, logs))
+            running.append(processes.start("worker", processes.worker(), os.environ, logs))
             processes.wait_until_answers(f"{web}/healthz", running[0])
             self.stdout.write(
                 READY.format(
@@ -99,7 +110,7 @@ class Command(BaseCommand):
                     domain=DOMAIN,
                     email=building.EMAIL,
                     password=building.PASSWORD,
-                    shop_port=shop_port,
+                    shop=shop_address,
                     stripe=stripe.url,
                     key=building.SECRET_KEY,
                     logs=logs,
@@ -107,14 +118,17 @@ class Command(BaseCommand):
                 )
             )
             self.stdout.flush()
-            while not stopping.wait(1):
+            while True:
+                time.sleep(1)
                 processes.require_alive(running)
-            self._say("Stopping …")
         finally:
+            # A second Ctrl-C is not to leave half of it running.
+            for asked in STOPS:
+                signal.signal(asked, signal.SIG_IGN)
+            self._say("Stopping …")
             processes.stop(running)
             shop_server.shutdown()
             shop_server.server_close()
-        self._say("Stopped.")
 
     def _progress(self, percent: int) -> None:
         if sys.stderr.isatty():
@@ -127,9 +141,25 @@ class Command(BaseCommand):
         self.stderr.flush()
 
 
-def _stop(stopping: threading.Event, signum: int, frame: FrameType | None) -> None:
-    if stopping.is_set() or signum == signal.SIGINT:
-        # While it sets up there is no loop to notice the event: the exception unwinds everything in order.
-        stopping.set()
-        raise KeyboardInterrupt
-    stopping.set()
+def _first_port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_533:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65533, because the two after it are used too")
+    return int(text)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second demo from writing to the same files. Raise processes.ProcessError if one is running."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise processes.ProcessError(
+                f"Another demo is running with {settings.VAR_DIR}: stop it, or set VAR_DIR to another folder."
+            ) from error
+        yield
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    """Unwind everything in order, wherever it is."""
+    raise KeyboardInterrupt

@@ -29,7 +29,9 @@ class Command(BaseCommand):
             connection = connect(site, self._key(key_file), timezone.now())
         except OSError as error:
             raise CommandError(f"Cannot read {key_file}: {error.strerror}", returncode=2) from error
-        except (KeyShapeError, ConnectError) as error:
+        except KeyShapeError as error:
+            raise CommandError(str(error), returncode=2) from error
+        except ConnectError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
             f"{domain} is connected to Stripe account {connection.account}. Next: manage.py sync_revenue {domain}"

@@ -112,7 +112,12 @@ def _written(row: dict[str, Any], currency: str) -> dict[str, str]:
     }
     if "value" in row:
         texts["value"] = "Not attributed" if row["value"] is None else row["value"] or "(none)"
-    return texts
+    return {name: _shown(text) for name, text in texts.items()}
+
+
+def _shown(text: str) -> str:
+    """What comes from a buyer's browser must not steer the operator's terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _table(rows: Iterable[dict[str, str]]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import transaction
 
 from sites.forms import SiteForm
@@ -15,6 +15,7 @@ from sites.script_tag import script_tag
 def email(text: str) -> str:
     try:
         validate_email(text)
+        MaxLengthValidator(User._meta.get_field("email").max_length)(text)
     except ValidationError as error:
         raise argparse.ArgumentTypeError(f"“{text}” is not an e-mail address") from error
     return text.lower()
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         form = SiteForm({"domain": domain, "timezone": timezone})
         if not form.is_valid():
             known = form.has_error("domain", "unique")
-            sentences = " ".join(str(error) for errors in form.errors.values() for error in errors)
+            sentences = " ".join(f"{name}: {error}" for name, errors in form.errors.items() for error in errors)
             raise CommandError(sentences, returncode=1 if known else 2)
         site = form.add(self.user(owner) if owner else None)
         self.stdout.write(script_tag(site))
@@ -44,5 +45,6 @@ class Command(BaseCommand):
         if known:
             return known
         password = secrets.token_urlsafe(12)
+        user = User.objects.create_user(email, password)
         self.stdout.write(f"New user {email}, password {password} (shown only this once).")
-        return User.objects.create_user(email, password)
+        return user

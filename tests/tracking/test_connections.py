@@ -1,0 +1,27 @@
+import asyncio
+import time
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tracking.connections import Pipe
+
+
+@pytest.mark.django_db
+def test_those_who_wait_for_a_database_that_is_away_wait_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = []
+
+    async def away(*args: object, **known: object) -> None:
+        attempts.append(time.monotonic())
+        await asyncio.sleep(0.2)
+        raise psycopg.OperationalError("away")
+
+    async def run() -> list[object]:
+        pipe = Pipe()
+        return list(await asyncio.gather(*(pipe.execute("SELECT 1") for _ in range(20)), return_exceptions=True))
+
+    connection.ensure_connection()
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", away)
+    assert all(isinstance(outcome, psycopg.OperationalError) for outcome in asyncio.run(run()))
+    assert len(attempts) == 1
