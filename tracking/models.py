@@ -97,7 +97,6 @@ class View(OfSite):
             models.Index(fields=["site", "at"], name="view_by_time"),
             # Few views show a split test, and its results need just those.
             models.Index(fields=["site", "at"], name="view_showing_variants", condition=~models.Q(variants=[])),
-            models.Index(fields=["site", "visit_id"], name="view_by_visit"),
         ]
 
     def __str__(self) -> str:
@@ -126,11 +125,9 @@ class Presence(OfSite):
     pk = models.CompositePrimaryKey("site_id", "visitor")
     visitor = models.UUIDField()
     visit_id = models.UUIDField()
+    # Not indexed: each hit moves it, and PostgreSQL updates a row in place only when no index has to follow.
     last_at = models.DateTimeField()
     patience = models.DurationField(help_text="How long before the last hit its visit may have paused.")
-
-    class Meta:
-        indexes = [models.Index(fields=["last_at"], name="presence_by_time")]
 
     def __str__(self) -> str:
         return str(self.visitor)

@@ -73,10 +73,11 @@ WITH hit AS (
     LEFT JOIN tracking_presence AS known ON known.site_id = told.site_id
         AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
 ), entry AS (
-    SELECT DISTINCT ON (site_id, who) * FROM hit WHERE event = '' ORDER BY site_id, who, n
+    SELECT DISTINCT ON (site_id, who) *, max(at) OVER (PARTITION BY site_id, who) AS latest_at
+    FROM hit WHERE event = '' ORDER BY site_id, who, n
 ), presence AS (
     INSERT INTO tracking_presence AS p (site_id, visitor, visit_id, last_at, patience)
-    SELECT site_id, who, visit_id, at, patience FROM entry ORDER BY site_id, who
+    SELECT site_id, who, visit_id, latest_at, patience + (latest_at - at) FROM entry ORDER BY site_id, who
     ON CONFLICT (site_id, visitor) DO UPDATE SET
         visit_id = CASE WHEN excluded.last_at - p.last_at < excluded.patience
                         THEN p.visit_id ELSE excluded.visit_id END,
@@ -132,11 +133,11 @@ def _row(n: int, one: Sighting) -> dict[str, object]:
     row: dict[str, object] = {name: getattr(one, name) for name in TEXTS}
     row["n"] = n
     row["site_id"] = one.site_id
-    row["id"] = str(one.id)
-    row["view_id"] = str(one.view_id)
-    row["visitor"] = str(one.visitor)
-    row["previous_visitor"] = str(one.previous_visitor)
-    row["visit_id"] = str(one.visit_id)
+    row["id"] = one.id.hex
+    row["view_id"] = one.view_id.hex
+    row["visitor"] = one.visitor.hex
+    row["previous_visitor"] = one.previous_visitor.hex
+    row["visit_id"] = one.visit_id.hex
     row["at"] = one.at.isoformat()
     row["patience"] = f"{one.patience.total_seconds():.0f} seconds"
     row["variants"] = one.variants
