@@ -6,6 +6,8 @@ from humblytics import health
 from sites import views as site_views
 from splittests import script_views
 
+admin.site.site_header = admin.site.site_title = "Humblytics administration"
+
 urlpatterns = [
     path("js/<slug:key>.js", script_views.tracker, name="tracker"),
     path("readyz", health.readyz, name="readyz"),
