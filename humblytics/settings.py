@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from humblytics.demo.addresses import of_running_demo
 from humblytics.environment import Environment
 from humblytics.secrets import generated
 
@@ -37,7 +38,10 @@ def _folder(name: str) -> Path:
 
 
 DEBUG = env.bool("DEBUG", default=False)
-BASE_URL = env.str("BASE_URL", default="http://localhost:8000").rstrip("/")
+# While a demo is running, commands in another terminal mean its sandbox, not the real Stripe.
+_demo = of_running_demo(VAR_DIR / "demo")
+
+BASE_URL = env.str("BASE_URL", default=_demo.get("BASE_URL", "http://localhost:8000")).rstrip("/")
 if not re.fullmatch(r"https?://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", BASE_URL):
     raise ImproperlyConfigured("BASE_URL must be the dashboard's own address, such as https://stats.example.com")
 SECURE = BASE_URL.startswith("https://")
@@ -58,7 +62,7 @@ try:
 except ValueError as error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES must be a comma list of addresses or networks: {error}") from error
 
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default=_demo.get("STRIPE_API_BASE", "https://api.stripe.com")).rstrip("/")
 STRIPE_IS_SANDBOX = bool(re.fullmatch(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", STRIPE_API_BASE))
 if STRIPE_API_BASE != "https://api.stripe.com" and not STRIPE_IS_SANDBOX:
     raise ImproperlyConfigured("STRIPE_API_BASE may name another host than api.stripe.com only on loopback.")
@@ -108,6 +112,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "sites.context.sites",
             ]
         },
     }

@@ -62,7 +62,7 @@ EXPLAINED: dict[Reason, tuple[str, str]] = {
         "Pass window.Humblytics.viewId to your server, and on to Stripe as the session's metadata humblytics_view_id.",
     ),
     Reason.MALFORMED: (
-        "What the checkout carried as a view id is none.",
+        "The checkout carried something that is not a view id.",
         "Pass window.Humblytics.viewId on as it is: 36 characters, not shortened and not put into other text.",
     ),
     Reason.UNKNOWN: (

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Count
 
 from revenue.attribution import Evidence, Model, Reason
 from revenue.models import Connection
@@ -24,6 +25,7 @@ from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.money import mean
 from sites.models import Site
 from sites.periods import Period
+from tracking.models import Visit
 
 MODELS = {
     "last_non_direct": "Last source but direct",
@@ -211,6 +213,26 @@ def as_of(connected: Sequence[Connection]) -> dt.datetime | None:
     reading = [each for each in connected if each.status != Status.DISCONNECTED] or connected
     moments = [each.synced_at for each in reading if each.synced_at]
     return min(moments) if moments and len(moments) == len(reading) else None
+
+
+def fingerprint(site: Site) -> str:
+    """Give a text that changes when the site's ledger or a decision about it does, and only then."""
+    ((text,),) = _rows(
+        f"""
+        SELECT concat_ws('-', count(*), sum(amount), max(id), (
+            SELECT extract(epoch FROM max(decided_at)) FROM revenue_attribution
+            WHERE account_id IN ({COUNTED_ACCOUNTS})
+        )) FROM revenue_ledgerline WHERE account_id IN ({COUNTED_ACCOUNTS})
+        """,
+        {"site": site.pk},
+    )
+    return str(text)
+
+
+def visitors(site: Site, period: Period) -> int:
+    """Count the day-visitors of the period, as the dashboard does."""
+    counted = Visit.objects.for_site(site).during(period).aggregate(count=Count("visitor", distinct=True))
+    return int(counted["count"])
 
 
 def totals(site: Site, period: Period, model: Model) -> list[Totals]:

@@ -83,11 +83,11 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def as_of(request: HttpRequest, domain: str) -> HttpResponse:
-    """Say when Stripe was last read, and tell the page's panels if that was after they were drawn."""
+    """Say when Stripe was last read, and tell the page's panels if what they show has changed since."""
     site = get_site_or_404(request, domain)
-    moment = stats.as_of(stats.connections(site))
-    response = render(request, "revenue/_as_of.html", {"site": site, "as_of": moment})
-    if moment and request.GET.get("seen") != moment.isoformat():
+    moment, state = stats.as_of(stats.connections(site)), stats.fingerprint(site)
+    response = render(request, "revenue/_as_of.html", {"site": site, "as_of": moment, "state": state})
+    if request.GET.get("seen") != state:
         trigger_client_event(response, "revenue-changed")
     return response
 
@@ -217,7 +217,7 @@ def _totals(site: Site, asked: Question) -> dict[str, Any]:
     found = stats.totals(site, asked.period, asked.model)
     days = stats.by_day(site, asked.period, asked.model, asked.currency)
     total = next((row for row in found if row.currency == asked.currency), Totals(asked.currency))
-    visitors = sum(day.visitors for day in days)
+    visitors = stats.visitors(site, asked.period)
     connected = stats.connections(site)
     return {
         "total": total,
@@ -229,4 +229,5 @@ def _totals(site: Site, asked: Question) -> dict[str, Any]:
         "connections": connected,
         "is_test_money": not any(each.account.livemode for each in connected),
         "as_of": stats.as_of(connected),
+        "state": stats.fingerprint(site),
     }

@@ -145,7 +145,7 @@ class Arm:
 
     @property
     def average_order_text(self) -> str:
-        return _money(self.net / self.orders, self.currency) if self.orders else "–"
+        return _money(self.gross / self.orders, self.currency) if self.orders else "–"
 
     @property
     def rate_text(self) -> str:

@@ -1,8 +1,8 @@
 """The numbers of the dashboard: one function and one query for each panel.
 
 Visits count on the day they began, and bring their views, source and place with them; only the panels about
-single pages read views. A visitor is known for one day (see `visitors`), so the visitors of a period are the
-sum of its days' visitors: somebody who comes on three days counts three times.
+single pages read views. A visitor is known for one day of UTC (see `visitors`): somebody who comes on three days
+counts three times, and one who stays past the site's own midnight is a visitor of both days but one of the period.
 """
 
 import datetime as dt

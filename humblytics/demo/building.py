@@ -21,7 +21,6 @@ from tracking.recorder import VISIT_PAUSE
 from tracking.tasks import forget_visitors
 
 EMAIL = "demo@example.com"
-PASSWORD = "humblytics-demo"
 SECRET_KEY = "sk_test_51HumblyticsSandboxDemoKey000000000000"
 
 Progress = Callable[[int], None]
@@ -43,10 +42,11 @@ def discard(world: World) -> None:
     StripeAccount.objects.filter(acct_id=open_account(world).id).delete()
 
 
-def build(world: World, now: dt.datetime, progress: Progress) -> None:
+def build(world: World, now: dt.datetime, password: str, progress: Progress) -> None:
     """Make the demo's user, site, connection, split test and history; `progress` is told the per cent done."""
     account = open_account(world)
-    user = User.objects.filter(email=EMAIL).first() or User.objects.create_superuser(EMAIL, PASSWORD)
+    User.objects.filter(email=EMAIL).delete()
+    user = User.objects.create_superuser(EMAIL, password)
     site = Site.objects.create(domain=DOMAIN, timezone="Europe/Berlin")
     Membership.objects.create(site=site, user=user, role=Role.OWNER)
     test = _split_test(site, now - dt.timedelta(days=21))

@@ -1,4 +1,4 @@
-"""Six invented weeks of a small shop, the same in every demo: who came, from where, and what they bought."""
+"""Nine invented weeks of a small shop, the same in every demo: who came, from where, and what they bought."""
 
 import datetime as dt
 import random
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from humblytics.demo.goods import DOMAIN, PRODUCTS, Product
 
-WEEKS = 6
+WEEKS = 9
 VISITS_A_DAY = 75
 
 

@@ -13,13 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.stack import free_port
+import pytest
+
+from humblytics.demo.addresses import RunningError, announced, of_running_demo
+from tests.stack import LOCKED, free_port
 
 PATIENCE_SECONDS = 180
 
 
 def environment(folder: Path) -> dict[str, str]:
-    passed_on = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BASE_URL")}
+    passed_on = {
+        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BASE_URL", "STRIPE_API_BASE")
+    }
     return passed_on | {"VAR_DIR": str(folder)}
 
 
@@ -62,9 +67,23 @@ def demo(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], str]]
         process.communicate()
 
 
+def run(folder: Path, *command: str) -> str:
+    """Run a command as in another terminal; again while the worker is at it."""
+    while True:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            env=environment(folder),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != LOCKED:
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+
 def revenue_of(folder: Path) -> str:
-    command = [sys.executable, "manage.py", "revenue_report", "shop.localhost", "--json"]
-    return subprocess.run(command, env=environment(folder), capture_output=True, text=True, check=True).stdout
+    return run(folder, "revenue_report", "shop.localhost", "--json")
 
 
 def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
@@ -78,6 +97,7 @@ def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
             assert re.search(rf'<script src="http://localhost:{port}/js/\w+\.js"></script>', answer.read().decode())
         earned = revenue_of(tmp_path)
         assert '"gross": ' in earned
+        assert '"error": null' in run(tmp_path, "sync_revenue", "--json")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert nothing_runs_in(tmp_path)
@@ -133,3 +153,13 @@ def test_two_demos_in_one_folder_are_one_sentence(tmp_path: Path) -> None:
     with (tmp_path / "demo" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "Another demo is running" in complaint(tmp_path, "--port", str(three_free_ports()))
+
+
+def test_only_a_running_demo_tells_other_commands_where_it_is(tmp_path: Path) -> None:
+    addresses = {"BASE_URL": "http://localhost:1", "STRIPE_API_BASE": "http://127.0.0.1:3"}
+    assert of_running_demo(tmp_path) == {}
+    with announced(tmp_path, addresses):
+        assert of_running_demo(tmp_path) == addresses
+        with pytest.raises(RunningError), announced(tmp_path, {}):
+            pass
+    assert of_running_demo(tmp_path) == {}

@@ -5,7 +5,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from revenue import connecting, tasks
+from revenue import connecting, stats, tasks
 from revenue.attribution import Evidence, Reason
 from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
 from sites.models import Role, Site
@@ -125,12 +125,18 @@ def test_payments_say_how_their_visit_is_known(owner_client: Client, paid: Conne
     assert "ch_1" not in found
 
 
-def test_a_later_sync_has_the_panels_drawn_again(owner_client: Client, connection: Connection) -> None:
-    assert connection.synced_at
-    seen = {"seen": connection.synced_at.isoformat()}
+def test_the_panels_are_drawn_again_when_money_has_moved(
+    owner_client: Client, site: Site, connection: Connection
+) -> None:
+    seen = {"seen": stats.fingerprint(site)}
     assert "HX-Trigger" not in owner_client.get(f"{PAGE}as-of/", seen).headers
-    Connection.objects.update(synced_at=connection.synced_at + dt.timedelta(seconds=1))
-    assert "revenue-changed" in owner_client.get(f"{PAGE}as-of/", seen).headers["HX-Trigger"]
+    connection.synced_at = timezone.now()
+    connection.save()
+    assert "HX-Trigger" not in owner_client.get(f"{PAGE}as-of/", seen).headers
+    LedgerLine.objects.create(
+        account=connection.account, key="x", kind="charge", amount=1, currency="eur", occurred_at=timezone.now()
+    )
+    assert "revenue-changed" in owner_client.get(f"{PAGE}as-of/", seen)["HX-Trigger"]
 
 
 def test_the_first_sync_is_announced(owner_client: Client, connection: Connection) -> None:

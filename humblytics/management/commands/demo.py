@@ -1,12 +1,10 @@
 import argparse
-import fcntl
 import os
+import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -15,6 +13,7 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.utils import timezone
 
 from humblytics.demo import building, processes, shop
+from humblytics.demo.addresses import RunningError, announced
 from humblytics.demo.goods import DOMAIN
 from revenue.sandbox.http import SandboxServer, serve
 from revenue.sandbox.world import World
@@ -31,6 +30,7 @@ Humblytics is running.
     Stripe      {stripe}     a sandbox: its test key is {key}
     Logs        {logs}
 
+Commands such as `manage.py sync_revenue` in another terminal find all of this while it runs.
 Press Ctrl-C to stop. The next start finds all of it again; delete {var} to begin anew.
 """
 
@@ -41,7 +41,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class Command(BaseCommand):
     help = (
-        "Run everything on this machine: dashboard, worker, a sandbox Stripe, and a shop with six weeks of history. "
+        "Run everything on this machine: dashboard, worker, a sandbox Stripe, and a shop with nine weeks of history. "
         "Needs no PostgreSQL, no Redis and no setting."
     )
 
@@ -69,6 +69,10 @@ class Command(BaseCommand):
             self._run(web, port)
         except (processes.ProcessError, building.BuildingError) as error:
             raise CommandError(str(error)) from error
+        except RunningError as error:
+            raise CommandError(
+                f"Another demo is running with {settings.VAR_DIR}: stop it, or set VAR_DIR to another folder."
+            ) from error
         except OSError as error:
             raise CommandError(f"{error.filename or settings.VAR_DIR}: {error.strerror or error}.") from error
         except KeyboardInterrupt:
@@ -77,7 +81,7 @@ class Command(BaseCommand):
     def _run(self, web: str, port: int) -> None:
         folder = settings.VAR_DIR / "demo"
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with announced(folder, {name: os.environ[name] for name in ("BASE_URL", "STRIPE_API_BASE")}):
             self._say("Preparing the database …")
             call_command("migrate", verbosity=0)
             journal, is_built = folder / "stripe.jsonl", folder / "is-built"
@@ -88,11 +92,13 @@ class Command(BaseCommand):
                 journal.unlink()
             with closing(World.open(journal)) as world, serve(world, port=port + 2) as stripe:
                 if not is_built.exists():
-                    building.build(world, timezone.now(), self._progress)
-                    is_built.touch()
-                self._serve(web, port, stripe)
+                    password = secrets.token_urlsafe(9)
+                    building.build(world, timezone.now(), password, self._progress)
+                    is_built.touch(mode=0o600)
+                    is_built.write_text(password)
+                self._serve(web, port, stripe, is_built.read_text())
 
-    def _serve(self, web: str, port: int, stripe: SandboxServer) -> None:
+    def _serve(self, web: str, port: int, stripe: SandboxServer, password: str) -> None:
         """Run the servers until a signal comes, or one of them ends."""
         self._say("Starting the servers …")
         tag = script_tag(Site.objects.get(domain=DOMAIN))
@@ -109,7 +115,7 @@ class Command(BaseCommand):
                     web=web,
                     domain=DOMAIN,
                     email=building.EMAIL,
-                    password=building.PASSWORD,
+                    password=password,
                     shop=shop_address,
                     stripe=stripe.url,
                     key=building.SECRET_KEY,
@@ -132,9 +138,9 @@ class Command(BaseCommand):
 
     def _progress(self, percent: int) -> None:
         if sys.stderr.isatty():
-            self._say(f"Letting six weeks pass in the shop … {percent} %", ending="\n" if percent == 100 else "\r")
+            self._say(f"Letting nine weeks pass in the shop … {percent} %", ending="\n" if percent == 100 else "\r")
         elif percent % 20 == 0:
-            self._say(f"Letting six weeks pass in the shop … {percent} %")
+            self._say(f"Letting nine weeks pass in the shop … {percent} %")
 
     def _say(self, text: str, ending: str = "\n") -> None:
         self.stderr.write(text, ending=ending)
@@ -145,19 +151,6 @@ def _first_port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65_533:
         raise argparse.ArgumentTypeError("a port is a number from 1 to 65533, because the two after it are used too")
     return int(text)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second demo from writing to the same files. Raise processes.ProcessError if one is running."""
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise processes.ProcessError(
-                f"Another demo is running with {settings.VAR_DIR}: stop it, or set VAR_DIR to another folder."
-            ) from error
-        yield
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
