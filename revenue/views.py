@@ -79,6 +79,7 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
         return render(request, "revenue/not_connected.html", context)
     asked = _asked(request, site)
     context |= {"asked": asked, "periods": periods.LABELS, "models": MODELS, **_totals(site, asked)}
+    context["days"] = stats.by_day(site, asked.period, asked.model, asked.currency)
     return render(request, "revenue/dashboard.html", context)
 
 
@@ -215,7 +216,6 @@ def _page(text: str) -> int:
 def _totals(site: Site, asked: Question) -> dict[str, Any]:
     """Give what the headline shows: the totals of one currency, and of which other currencies there are some."""
     found = stats.totals(site, asked.period, asked.model)
-    days = stats.by_day(site, asked.period, asked.model, asked.currency)
     total = next((row for row in found if row.currency == asked.currency), Totals(asked.currency))
     visitors = stats.visitors(site, asked.period)
     connected = stats.connections(site)
@@ -223,7 +223,6 @@ def _totals(site: Site, asked: Question) -> dict[str, Any]:
         "total": total,
         "currencies": sorted({row.currency for row in found if row.orders or row.net} | {asked.currency}),
         "fees": " + ".join(format_money(row.fees, row.currency) for row in found if row.fees),
-        "days": days,
         "visitors": visitors,
         "per_visitor": mean(total.net, visitors) if visitors else None,
         "connections": connected,

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,23 +31,27 @@ class Stack:
     stripe_url: str
 
     def manage(self, *command: str) -> str:
-        """Run `manage.py`; give what it printed on standard output."""
-        while True:
-            done = subprocess.run(
-                [sys.executable, "manage.py", *command],
-                env=self.environment,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            # The worker may be at the same account just now.
-            if done.returncode != LOCKED:
-                assert done.returncode == 0, done.stderr
-                return done.stdout
+        return manage(self.environment, *command)
 
     def manage_json(self, *command: str) -> Any:
         return json.loads(self.manage(*command, "--json"))
+
+
+def manage(environment: Mapping[str, str], *command: str) -> str:
+    """Run `manage.py`; give what it printed on standard output."""
+    while True:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        # The worker may be at the same account just now.
+        if done.returncode != LOCKED:
+            assert done.returncode == 0, done.stderr
+            return done.stdout
 
 
 def free_port() -> int:

@@ -1,7 +1,6 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from urllib.parse import urlencode
 
-from babel import Locale
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -15,8 +14,7 @@ from sites.script_tag import script_tag
 from tracking import stats
 from tracking.charts import Count, bar_chart
 from tracking.figures import figures
-
-TERRITORIES: Mapping[str, str] = Locale("en").territories
+from tracking.places import country_name
 
 
 def name_or_unknown(value: str) -> str:
@@ -27,8 +25,8 @@ def source_name(value: str) -> str:
     return value or "Direct or unknown"
 
 
-def country_name(code: str) -> str:
-    return name_or_unknown(TERRITORIES.get(code, code))
+def named_country(code: str) -> str:
+    return name_or_unknown(country_name(code))
 
 
 def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
@@ -97,7 +95,7 @@ def campaigns(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def countries(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_countries.html", "Country", "Visits", stats.countries, country_name)
+    return _breakdown(request, domain, "tracking/_countries.html", "Country", "Visits", stats.countries, named_country)
 
 
 def browsers(request: HttpRequest, domain: str) -> HttpResponse:

@@ -28,7 +28,11 @@ def address(text: str) -> Address | None:
 
 def is_trusted(peer: str, trusted: Collection[Network]) -> bool:
     found = address(peer) if trusted else None
-    return found is not None and any(found in network for network in trusted)
+    return found is not None and _is_within(found, trusted)
+
+
+def _is_within(found: Address, networks: Collection[Network]) -> bool:
+    return any(found in network for network in networks)
 
 
 def client_ip(peer: str, forwarded_for: str, trusted: Collection[Network]) -> str:
@@ -38,13 +42,13 @@ def client_ip(peer: str, forwarded_for: str, trusted: Collection[Network]) -> st
     proxy may add to: it is read from the right, and what stands left of the first stranger is hearsay.
     """
     nearest = address(peer)
-    if nearest is None or not any(nearest in network for network in trusted):
+    if nearest is None or not _is_within(nearest, trusted):
         return str(nearest or "")
     for hop in reversed(forwarded_for.split(",")):
         if not hop.strip():
             continue
         nearest = address(hop)
-        if nearest is None or not any(nearest in network for network in trusted):
+        if nearest is None or not _is_within(nearest, trusted):
             break
     return str(nearest or "")
 

@@ -2,19 +2,18 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from babel import Locale
 from django import template
 
 from revenue.money import format_money, format_short
 from revenue.stats import Breakdown, Row
+from tracking.places import country_name
 
 register = template.Library()
 register.filter("money", format_money)
 
-TERRITORIES = Locale("en").territories
 # A bar for each day, and beyond a year of them a bar for each month.
 MOST_BARS = 366
 X_LABELS = 8
@@ -37,8 +36,8 @@ def money_breakdown(
 
     The panel is drawn again from `url` when revenue has changed.
     """
-    names = TERRITORIES if are_countries else {}
-    rows = [(names.get(row.value, row.value) or nameless, row, f"{row.visitors:,}") for row in found.rows]
+    name: Callable[[str], str] = country_name if are_countries else str
+    rows = [(name(row.value) or nameless, row, f"{row.visitors:,}") for row in found.rows]
     if found.others:
         rows.append(("Everything else", found.others, f"{found.others.visitors:,}"))
     if found.unattributed:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from humblytics.demo.addresses import RunningError, announced, of_running_demo
-from tests.stack import LOCKED, free_port
+from tests.stack import free_port, manage
 
 PATIENCE_SECONDS = 180
 
@@ -67,23 +67,8 @@ def demo(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], str]]
         process.communicate()
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run a command as in another terminal; again while the worker is at it."""
-    while True:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            env=environment(folder),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != LOCKED:
-            assert done.returncode == 0, done.stderr
-            return done.stdout
-
-
 def revenue_of(folder: Path) -> str:
-    return run(folder, "revenue_report", "shop.localhost", "--json")
+    return manage(environment(folder), "revenue_report", "shop.localhost", "--json")
 
 
 def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
@@ -97,7 +82,7 @@ def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
             assert re.search(rf'<script src="http://localhost:{port}/js/\w+\.js"></script>', answer.read().decode())
         earned = revenue_of(tmp_path)
         assert '"gross": ' in earned
-        assert '"error": null' in run(tmp_path, "sync_revenue", "--json")
+        assert '"error": null' in manage(environment(tmp_path), "sync_revenue", "--json")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert nothing_runs_in(tmp_path)
