@@ -54,7 +54,7 @@ def bar_chart(counts: Sequence[Count]) -> BarChart:
     largest = max((each.count for each in counts), default=0)
     if largest == 0:
         return BarChart([], [], [])
-    step = _grid_step(largest)
+    step = grid_step(largest, MOST_GRID_LINES)
     lines = -(-largest // step)
     top = lines * step
     slot = 100 / len(counts)
@@ -77,11 +77,11 @@ def bar_chart(counts: Sequence[Count]) -> BarChart:
     )
 
 
-def _grid_step(largest: int) -> int:
-    """Give the smallest of 1, 2, 5, 10, 20, 50, … that reaches the largest count in few enough lines."""
+def grid_step(reach: int, most_lines: int) -> int:
+    """Give the smallest of 1, 2, 5, 10, 20, 50, … that covers `reach` in at most that many steps."""
     magnitude = 1
     while True:
         for digit in (1, 2, 5):
-            if digit * magnitude * MOST_GRID_LINES >= largest:
+            if digit * magnitude * most_lines >= reach:
                 return digit * magnitude
         magnitude *= 10

@@ -9,6 +9,7 @@ from django import template
 
 from revenue.money import format_money, format_short
 from revenue.stats import Breakdown, Row
+from tracking.charts import GAP, X_LABELS, grid_step
 from tracking.places import country_name
 
 register = template.Library()
@@ -16,9 +17,7 @@ register.filter("money", format_money)
 
 # A bar for each day, and beyond a year of them a bar for each month.
 MOST_BARS = 366
-X_LABELS = 8
 GRID_LINES = 4
-GAP = 0.2
 
 
 @register.inclusion_tag("components/_breakdown.html")
@@ -72,7 +71,7 @@ def money_timeseries(days: Sequence[Row], url: str, id: str, title: str, empty: 
         bars = []
     nets = [net for _, _, net in bars]
     highest, lowest = max([1, *nets]), min([0, *nets])
-    step = _grid_step(highest - lowest)
+    step = grid_step(highest - lowest, GRID_LINES)
     top, bottom = -(-highest // step) * step, lowest // step * step
     height = top - bottom
     slot = 100 / max(len(bars), 1)
@@ -118,13 +117,3 @@ def _bars(days: Sequence[Row]) -> list[tuple[str, str, int]]:
     for day, net in dated:
         months[day.replace(day=1)] += net
     return [(f"{month:%B %Y}", f"{month:%b %Y}", net) for month, net in months.items()]
-
-
-def _grid_step(reach: int) -> int:
-    """Give the smallest of 1, 2, 5, 10, 20, 50, … minor units that covers the range in few steps."""
-    magnitude = 1
-    while True:
-        for digit in (1, 2, 5):
-            if digit * magnitude * GRID_LINES >= reach:
-                return digit * magnitude
-        magnitude *= 10
