@@ -33,7 +33,34 @@ def masked(key: str) -> str:
 
 
 def unknown(key: str) -> StripeError:
+    if key.startswith("pk_"):
+        return StripeError(
+            401,
+            "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a "
+            "list of your API keys at https://dashboard.stripe.com/account/apikeys.",
+            code="secret_key_required",
+        )
     return StripeError(401, f"Invalid API Key provided: {masked(key)}", headers=_CHALLENGE)
+
+
+def expired(key: str) -> StripeError:
+    return StripeError(401, f"Expired API Key provided: {masked(key)}", code="api_key_expired", headers=_CHALLENGE)
+
+
+def from_elsewhere(key: str) -> StripeError:
+    return StripeError(
+        403, f"The API key provided ({masked(key)}) does not allow requests from your IP address.", code="ip_denied"
+    )
+
+
+def of_stranger(key: str, account_id: str) -> StripeError:
+    """The key names an account, in the header Stripe-Account, that is not its own."""
+    return StripeError(
+        403,
+        f"The provided key '{masked(key)}' does not have access to account '{account_id}' (or that account does not "
+        "exist). Application access may have been revoked.",
+        code="account_invalid",
+    )
 
 
 def forbidden(key: str, account_id: str, lacking: list[str]) -> StripeError:

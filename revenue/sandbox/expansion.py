@@ -8,23 +8,39 @@ from revenue.sandbox.objects import StripeObject
 # What each type may show in full, and of which types that can be. Lists have the name of their members' type
 # in brackets: they are shown only when expanded, and are no ids before.
 EXPANDABLE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "balance_transaction": {"source": ("charge", "dispute", "refund")},
+    "balance_transaction": {"source": ("charge", "dispute", "payout", "refund")},
     "charge": {
         "balance_transaction": ("balance_transaction",),
+        "customer": ("customer",),
         "failure_balance_transaction": ("balance_transaction",),
         "payment_intent": ("payment_intent",),
         "refunds": ("[refund]",),
     },
-    "checkout.session": {"line_items": ("[item]",), "payment_intent": ("payment_intent",)},
+    "checkout.session": {
+        "customer": ("customer",),
+        "invoice": ("invoice",),
+        "line_items": ("[item]",),
+        "payment_intent": ("payment_intent",),
+        "payment_link": ("payment_link",),
+        "setup_intent": ("setup_intent",),
+        "subscription": ("subscription",),
+    },
     "dispute": {"charge": ("charge",), "payment_intent": ("payment_intent",)},
+    "invoice": {"customer": ("customer",), "payments": ("[invoice_payment]",)},
     "invoice_payment": {"invoice": ("invoice",)},
-    "payment_intent": {"latest_charge": ("charge",)},
+    "payment_intent": {"customer": ("customer",), "latest_charge": ("charge",)},
+    "payout": {
+        "balance_transaction": ("balance_transaction",),
+        "failure_balance_transaction": ("balance_transaction",),
+    },
     "refund": {
         "balance_transaction": ("balance_transaction",),
         "charge": ("charge",),
         "failure_balance_transaction": ("balance_transaction",),
         "payment_intent": ("payment_intent",),
     },
+    "setup_intent": {"customer": ("customer",)},
+    "subscription": {"customer": ("customer",), "latest_invoice": ("invoice",)},
 }
 
 # Stripe's own limit.

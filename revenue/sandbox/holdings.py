@@ -9,6 +9,9 @@ from revenue.sandbox.objects import StripeObject
 
 _Place = tuple[int, int, str]
 
+# Fields by which objects are looked up: a list of what belongs to one payment is read from its own timeline.
+INDEXED = ("charge", "customer", "invoice", "payment_intent", "payment_link", "source", "subscription")
+
 
 @dataclass(frozen=True)
 class Page:
@@ -16,19 +19,40 @@ class Page:
     has_more: bool
 
 
+def _reference(item: StripeObject, name: str) -> str | None:
+    """The id that an object holds in a field. An invoice names its subscription, a payment of it the intent, inside."""
+    match item["object"], name:
+        case "invoice_payment", "payment_intent":
+            held = item["payment"].get(name)
+        case "invoice", "subscription":
+            held = item["parent"]["subscription_details"][name]
+        case _:
+            held = item.get(name)
+    return held if isinstance(held, str) else None
+
+
 class Holdings:
     def __init__(self) -> None:
         self.objects: dict[str, StripeObject] = {}
         # Per type, oldest first: (created, order of arrival, id). What arrives later may be created earlier.
-        self._timelines: dict[str, list[_Place]] = defaultdict(list)
+        self._timelines: dict[str | tuple[str, str, str], list[_Place]] = defaultdict(list)
         self._places: dict[str, _Place] = {}
 
     def put(self, item: StripeObject) -> None:
         """Add an object, or replace an older version of it."""
-        if item["id"] not in self.objects:
-            place = (item["created"], len(self._places), item["id"])
-            self._places[item["id"]] = place
-            insort(self._timelines[item["object"]], place)
+        kind, before = item["object"], self.objects.get(item["id"])
+        if before is None:
+            created = item["created"] if "created" in item else item["_"]["created"]
+            self._places[item["id"]] = (created, len(self._places), item["id"])
+            insort(self._timelines[kind], self._places[item["id"]])
+        place = self._places[item["id"]]
+        for name in INDEXED:
+            old, new = before and _reference(before, name), _reference(item, name)
+            if old != new:
+                if old:
+                    self._timelines[kind, name, old].remove(place)
+                if new:
+                    insort(self._timelines[kind, name, new], place)
         self.objects[item["id"]] = item
 
     def all(self, kind: str) -> list[StripeObject]:
@@ -43,12 +67,14 @@ class Holdings:
         created_to: int,
         starting_after: str | None = None,
         ending_before: str | None = None,
+        among: tuple[str, str] | None = None,
     ) -> Page:
         """The newest `limit` matches, or those next to a cursor; both ends of the time window are included.
 
-        `starting_after` goes on to older ones, `ending_before` goes back to the newer ones right before it.
+        `starting_after` goes on to older ones, `ending_before` goes back to the newer ones right before it. `among`
+        is an indexed field and its value, which spares looking at all the others.
         """
-        timeline = self._timelines[kind]
+        timeline = self._timelines.get((kind, *among) if among else kind, [])
         # A bare (second,) sorts before every place in that second.
         low = bisect_left(timeline, (created_from,))
         high = bisect_left(timeline, (created_to + 1,))

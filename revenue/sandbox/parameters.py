@@ -52,6 +52,12 @@ def text(value: Any, param: str) -> str:
     return value
 
 
+def flag(value: Any, param: str) -> bool:
+    if value not in (True, False, "true", "false"):
+        raise StripeError(400, f"Invalid boolean: {value}", param=param)
+    return value in (True, "true")
+
+
 def short_text(value: Any, param: str) -> str:
     if len(text(value, param)) > 200:
         raise StripeError(400, f"Invalid string: {value[:20]}...; must be at most 200 characters", param=param)
@@ -126,6 +132,10 @@ def listed(reader: Reader, most: int) -> Reader:
     return read
 
 
+def absent(param: str) -> StripeError:
+    return StripeError(400, f"Missing required param: {param}.", code="parameter_missing", param=param)
+
+
 def record(readers: Mapping[str, Reader], required: tuple[str, ...] = ()) -> Reader:
     """Read each named parameter with its own reader; with `param` empty it is the whole request."""
 
@@ -146,12 +156,7 @@ def record(readers: Mapping[str, Reader], required: tuple[str, ...] = ()) -> Rea
             )
         for key in required:
             if key not in value:
-                raise StripeError(
-                    400,
-                    f"Missing required param: {named(key)}.",
-                    code="parameter_missing",
-                    param=named(key),
-                )
+                raise absent(named(key))
         return {key: readers[key](content, named(key)) for key, content in value.items()}
 
     return read

@@ -1,262 +1,319 @@
-"""What each act changes: the objects as they were go in, new versions and events come out, in order."""
+"""How a payment goes: confirmed, declined, captured, decided days later, taken back after all."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from revenue.sandbox import objects
-from revenue.sandbox.currencies import DISPUTE_FEE, display, processing_fee, settle
+from revenue.sandbox.act import Act
+from revenue.sandbox.currencies import processing_fee
 from revenue.sandbox.errors import StripeError
-from revenue.sandbox.objects import StripeObject
+from revenue.sandbox.objects import DAY, StripeObject
+from revenue.sandbox.objects.methods import METHODS, Course
+
+# How long an authorisation holds.
+AUTHORIZED_FOR = 7 * DAY
 
 
-@dataclass(frozen=True)
-class Moment:
-    """When something happens, in which mode, and in which currency the account is paid."""
-
-    now: int
-    livemode: bool
-    settled_in: str
-
-    def event(self, type: str, subject: StripeObject) -> StripeObject:
-        return objects.event(type, subject, self.now, self.livemode)
-
-    def balance_transaction(
-        self,
-        source: StripeObject,
-        type: str,
-        category: str,
-        amount: int,
-        fee: int = 0,
-        fee_description: str = "Stripe processing fees",
-    ) -> StripeObject:
-        settled, rate = settle(amount, source["currency"], self.settled_in)
-        fees = [objects.fee(fee, self.settled_in, fee_description)] if fee else []
-        return objects.balance_transaction(
-            source,
-            type,
-            category,
-            settled,
-            self.settled_in,
-            None if rate is None else float(rate),
-            fees,
-            self.now,
-        )
+def new_intent(
+    act: Act, amount: int, currency: str, customer: str | None, methods: list[str], params: StripeObject, **kept: Any
+) -> StripeObject:
+    """`kept` names the session or invoice that is to learn how the payment ends."""
+    intent = act.put(objects.payment_intent(amount, currency, customer, methods, params, kept, act.now, act.livemode))
+    act.event("payment_intent.created", intent)
+    return intent
 
 
-def pay(session: StripeObject, intent: StripeObject | None, buyer: StripeObject, moment: Moment) -> list[StripeObject]:
-    """Complete an open session: charge the buyer, unless there is nothing to pay."""
-    completed = {**session, "status": "complete", "url": None, "customer_details": buyer}
-    if session["amount_total"] == 0:
-        return [completed, moment.event("checkout.session.completed", completed)]
-    started, changes = (intent, []) if intent else _new_intent(session, moment)
-    charge = objects.charge(started, buyer, objects.identifier("pm_1"), moment.now)
-    settled, _ = settle(charge["amount"], charge["currency"], moment.settled_in)
-    transaction = moment.balance_transaction(charge, "charge", "charge", charge["amount"], fee=processing_fee(settled))
-    charge["balance_transaction"] = transaction["id"]
-    paid = {
-        **started,
-        "amount_received": charge["amount"],
-        "last_payment_error": None,
-        "latest_charge": charge["id"],
-        "payment_method": charge["payment_method"],
-        "status": "succeeded",
+def presented(act: Act, item: StripeObject, origin: StripeObject) -> StripeObject:
+    """Tell with a payment, if its origin does, in which currency the buyer saw the price."""
+    if "presentment_details" not in origin:
+        return item
+    return act.change(item, presentment_details=origin["presentment_details"])
+
+
+def confirm(
+    act: Act, intent: StripeObject, method: str, buyer: StripeObject, outcome: str, after: int | None
+) -> StripeObject:
+    """Let the buyer confirm with a method. `outcome` is how a delayed one is decided, `after` some seconds."""
+    way = METHODS[method]
+    intent = act.change(intent, payment_method=objects.identifier("pm_1"), last_payment_error=None)
+    intent = act.keep(intent, method=method, buyer=buyer)
+    if way.course is Course.NOW:
+        return _authorize(act, intent) if intent["capture_method"] == "manual" else _succeed(act, intent)
+    intent = _await_bank(act, intent) if way.course is Course.DEBIT else _await_buyer(act, intent)
+    act.later(act.now + (way.decided_after if after is None else after), "decide", intent["id"], outcome)
+    return intent
+
+
+def decline(act: Act, intent: StripeObject, method: str, buyer: StripeObject) -> StripeObject:
+    """The method is refused: a failed charge, and an intent that waits for another one."""
+    intent = act.change(intent, payment_method=objects.identifier("pm_1"))
+    attempt = objects.charge(intent, buyer, method, act.now)
+    outcome = {
+        **attempt["outcome"],
+        "network_decline_code": "01",
+        "network_status": "declined_by_network",
+        "reason": "generic_decline",
+        "seller_message": "The bank did not return any further details with this decline.",
+        "type": "issuer_declined",
     }
-    completed |= {"payment_intent": paid["id"], "payment_status": "paid"}
-    return [
-        *changes,
-        paid,
-        charge,
-        transaction,
-        completed,
-        moment.event("charge.succeeded", charge),
-        moment.event("payment_intent.succeeded", paid),
-        moment.event("checkout.session.completed", completed),
-    ]
+    charge = _failed(act, attempt, "card_declined", captured=False, amount_captured=0, outcome=outcome)
+    return _unpaid(act, intent, charge, "card_declined")
 
 
-def decline(
-    session: StripeObject, intent: StripeObject | None, buyer: StripeObject, moment: Moment
-) -> list[StripeObject]:
-    """The card is refused: a failed charge, and a session that stays open for another card."""
-    started, changes = (intent, []) if intent else _new_intent(session, moment)
-    attempt = objects.charge(started, buyer, objects.identifier("pm_1"), moment.now)
-    charge = {
-        **attempt,
-        "amount_captured": 0,
-        "captured": False,
-        "failure_code": "card_declined",
-        "failure_message": "Your card was declined.",
-        "outcome": {
-            **attempt["outcome"],
-            "network_decline_code": "01",
-            "network_status": "declined_by_network",
-            "reason": "generic_decline",
-            "seller_message": "The bank did not return any further details with this decline.",
-            "type": "issuer_declined",
-        },
-        "paid": False,
-        "status": "failed",
+def _failed(act: Act, charge: StripeObject, code: str, **fields: Any) -> StripeObject:
+    message = {"card_declined": "Your card was declined."}.get(code, "The payment failed.")
+    failed = act.change(charge, failure_code=code, failure_message=message, paid=False, status="failed", **fields)
+    act.event("charge.failed", failed)
+    return failed
+
+
+def _unpaid(act: Act, intent: StripeObject, charge: StripeObject | None, code: str) -> StripeObject:
+    """Back to the start: the buyer may try again."""
+    error = {
+        "code": code,
+        "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}",
+        "message": charge["failure_message"] if charge else "The payment failed.",
+        "type": "card_error" if code == "card_declined" else "invalid_request_error",
     }
-    failed = {
-        **started,
-        "last_payment_error": {
-            "charge": charge["id"],
-            "code": "card_declined",
-            "decline_code": "generic_decline",
-            "doc_url": "https://stripe.com/docs/error-codes/card-declined",
-            "message": "Your card was declined.",
-            "type": "card_error",
-        },
-        "latest_charge": charge["id"],
-    }
-    return [
-        *changes,
-        failed,
-        charge,
-        {**session, "payment_intent": failed["id"]},
-        moment.event("charge.failed", charge),
-        moment.event("payment_intent.payment_failed", failed),
-    ]
-
-
-def _new_intent(session: StripeObject, moment: Moment) -> tuple[StripeObject, list[StripeObject]]:
-    """The intent of a first attempt, and its event.
-
-    Only what was given as `payment_intent_data` gets there; the session's own metadata does not.
-    """
-    data = session["payment_intent_data"]
-    intent = objects.payment_intent(
-        session["amount_total"],
-        session["currency"],
-        moment.now,
-        moment.livemode,
-        data.get("metadata", {}),
-        data.get("description"),
+    if charge:
+        error |= {"charge": charge["id"], "decline_code": "generic_decline"}
+    failed = act.change(
+        intent,
+        last_payment_error=error,
+        latest_charge=charge["id"] if charge else intent["latest_charge"],
+        next_action=None,
+        payment_method=None,
+        status="requires_payment_method",
     )
-    return intent, [moment.event("payment_intent.created", intent)]
+    act.event("payment_intent.payment_failed", failed)
+    return failed
 
 
-def expire(session: StripeObject, moment: Moment) -> list[StripeObject]:
-    expired = {**session, "status": "expired", "url": None}
-    return [expired, moment.event("checkout.session.expired", expired)]
+def _new_charge(act: Act, intent: StripeObject, **fields: Any) -> StripeObject:
+    kept = intent["_"]
+    charge = act.change(objects.charge(intent, kept["buyer"], kept["method"], act.now), **fields)
+    return presented(act, charge, intent)
 
 
-def refund(
-    charge: StripeObject,
-    amount: int | None,
-    status: str,
-    reason: str | None,
-    metadata: dict[str, str],
-    moment: Moment,
-) -> list[StripeObject]:
-    """Send money back, all that is left when no amount is given. The refund is the first of the changes.
+def _succeed(act: Act, intent: StripeObject) -> StripeObject:
+    charge = _new_charge(act, intent)
+    if act.booked_after:
+        _post_gross(act, charge, charge["amount"])
+        act.later(act.now + act.booked_after, "book", charge["id"])
+    else:
+        charge = book(act, charge)
+    act.event("charge.succeeded", charge)
+    return _paid(act, intent, charge)
 
-    The amount leaves the balance at once, also while the refund is pending.
-    """
-    left = charge["amount_captured"] - charge["amount_refunded"]
-    if charge["status"] != "succeeded":
-        raise StripeError(400, f"This charge ({charge['id']}) has not been paid and cannot be refunded.")
-    if charge["disputed"]:
+
+def _paid(act: Act, intent: StripeObject, charge: StripeObject) -> StripeObject:
+    paid = act.change(
+        intent,
+        amount_capturable=0,
+        amount_received=charge["amount_captured"],
+        latest_charge=charge["id"],
+        next_action=None,
+        status="succeeded",
+    )
+    act.event("payment_intent.succeeded", paid)
+    return paid
+
+
+def book(act: Act, charge: StripeObject) -> StripeObject:
+    """Record a captured charge on the balance."""
+    transaction = _book_sale(act, charge, charge["amount_captured"])
+    _post_gross(act, charge, charge["amount_captured"], transaction)
+    return act.change(charge, balance_transaction=transaction["id"])
+
+
+def _book_sale(act: Act, charge: StripeObject, amount: int) -> StripeObject:
+    fee = processing_fee(act.settled(amount, charge["currency"]))
+    return act.book(charge, _sale_type(charge), "charge", amount, fee=fee)
+
+
+def _sale_type(charge: StripeObject) -> str:
+    return "charge" if charge["id"].startswith("ch_") else "payment"
+
+
+def _post_gross(
+    act: Act, charge: StripeObject, amount: int, transaction: StripeObject | None = None, part: str = "all"
+) -> None:
+    moved = act.settled(amount, charge["currency"]) if transaction else 0
+    act.post(
+        f"{charge['id']}:gross:{part}",
+        "gross",
+        charge["id"],
+        amount,
+        charge["currency"],
+        moved=moved,
+        fee=processing_fee(moved) if transaction else 0,
+        transaction=transaction["id"] if transaction else None,
+    )
+
+
+def book_late(act: Act, charge: StripeObject) -> None:
+    if charge["balance_transaction"] is None:
+        act.event("charge.updated", book(act, charge))
+
+
+def _authorize(act: Act, intent: StripeObject) -> StripeObject:
+    """The buyer's bank holds the amount; nothing is taken yet."""
+    charge = _new_charge(act, intent, amount_captured=0, captured=False)
+    act.event("charge.succeeded", charge)
+    held = act.change(intent, amount_capturable=intent["amount"], latest_charge=charge["id"], status="requires_capture")
+    act.event("payment_intent.amount_capturable_updated", held)
+    act.later(act.now + AUTHORIZED_FOR, "lapse", charge["id"])
+    return held
+
+
+def capture(act: Act, charge: StripeObject, amount: int | None, is_final: bool) -> StripeObject:
+    """Take what is held, or a part of it; with the final capture the rest is let go. Return the intent."""
+    intent = act.get(charge["payment_intent"])
+    held = intent["amount_capturable"]
+    wanted = held if amount is None else amount
+    if intent["status"] != "requires_capture":
+        raise not_capturable(intent)
+    if not 0 < wanted <= held:
         raise StripeError(
             400,
-            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
-            code="charge_disputed",
+            "The amount to capture must be no more than what can be captured.",
+            code="amount_too_large",
+            param="amount_to_capture",
         )
-    if not left:
-        raise StripeError(400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
-    wanted = left if amount is None else amount
-    if not 0 < wanted <= left:
-        asked, rest = display(wanted, charge["currency"]), display(left, charge["currency"])
-        raise StripeError(
-            400,
-            f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})",
-            param="amount",
-        )
-    made = objects.refund(charge, wanted, status, reason, metadata, moment.now)
-    transaction = moment.balance_transaction(made, "refund", "refund", -wanted)
-    made["balance_transaction"] = transaction["id"]
-    charged = _refunded(charge, wanted)
-    return [
-        made,
-        transaction,
-        charged,
-        moment.event("refund.created", made),
-        moment.event("charge.refunded", charged),
-    ]
+    before = charge["amount_captured"]
+    transaction = _book_sale(act, charge, wanted)
+    _post_gross(act, charge, wanted, transaction, part=str(before))
+    # Further captures have balance transactions of their own, which the charge does not name.
+    charge = act.change(
+        charge,
+        amount_captured=before + wanted,
+        balance_transaction=charge["balance_transaction"] or transaction["id"],
+        captured=True,
+    )
+    rest = held - wanted
+    if not is_final and rest:
+        act.event("charge.captured" if not before else "charge.updated", charge)
+        return act.change(intent, amount_capturable=rest, amount_received=charge["amount_captured"])
+    if rest:
+        charge = _let_go(act, charge, rest, None)
+    act.event("charge.captured" if not before else "charge.updated", charge)
+    return _paid(act, intent, charge)
 
 
-def succeed_refund(refund: StripeObject, moment: Moment) -> list[StripeObject]:
-    succeeded = {**refund, "status": "succeeded"}
-    return [
-        succeeded,
-        moment.event("refund.updated", succeeded),
-        moment.event("charge.refund.updated", succeeded),
-    ]
+def not_capturable(intent: StripeObject) -> StripeError:
+    return StripeError(
+        400,
+        f"This PaymentIntent could not be captured because it has a status of {intent['status']}. Only a "
+        "PaymentIntent with one of the following statuses may be captured: requires_capture.",
+        code="payment_intent_unexpected_state",
+    )
 
 
-def fail_refund(refund: StripeObject, charge: StripeObject, moment: Moment) -> list[StripeObject]:
-    """The buyer's bank sent the money back, so the refund never was: it returns to the balance."""
-    returned = moment.balance_transaction(refund, "refund_failure", "refund_failure", refund["amount"])
-    failed = {
-        **refund,
-        "failure_balance_transaction": returned["id"],
-        "failure_reason": "expired_or_canceled_card",
-        "status": "failed",
-    }
-    charged = _refunded(charge, -refund["amount"])
-    return [
-        failed,
-        returned,
-        charged,
-        moment.event("refund.updated", failed),
-        moment.event("refund.failed", failed),
-        moment.event("charge.refund.updated", failed),
-        moment.event("charge.updated", charged),
-    ]
+def lapse(act: Act, charge: StripeObject) -> None:
+    """The bank lets go of what was never captured."""
+    intent = act.get(charge["payment_intent"])
+    if intent["status"] == "requires_capture":
+        release(act, charge, "automatic", "expired_uncaptured_charge")
 
 
-def _refunded(charge: StripeObject, amount: int) -> StripeObject:
+def release(act: Act, charge: StripeObject, cause: str, reason: str | None) -> StripeObject:
+    intent = act.get(charge["payment_intent"])
+    held = intent["amount_capturable"]
+    charge = _let_go(act, charge, held, reason)
+    if reason:
+        act.event("charge.expired", charge)
+    # What was captured in parts has been paid.
+    if charge["amount_captured"]:
+        return _paid(act, intent, charge)
+    canceled = act.change(
+        intent, amount_capturable=0, canceled_at=act.now, cancellation_reason=cause, status="canceled"
+    )
+    act.event("payment_intent.canceled", canceled)
+    return canceled
+
+
+def _let_go(act: Act, charge: StripeObject, amount: int, reason: str | None) -> StripeObject:
+    """A refund of what was never taken: it has no balance transaction, for nothing moved."""
+    made = act.put(objects.refund(charge, amount, "succeeded", reason, {}, act.now))
     total = charge["amount_refunded"] + amount
-    return {**charge, "amount_refunded": total, "refunded": total == charge["amount_captured"]}
+    charge = act.change(charge, amount_refunded=total, refunded=total == charge["amount"])
+    charge = act.keep(charge, released=amount)
+    act.event("refund.created", made)
+    act.event("charge.refunded", charge)
+    return charge
 
 
-def dispute(charge: StripeObject, amount: int | None, moment: Moment) -> list[StripeObject]:
-    """The buyer's bank takes the money back. The dispute is the first of the changes."""
-    left = charge["amount_captured"] - charge["amount_refunded"]
-    wanted = left if amount is None else amount
-    if charge["disputed"] or not 0 < wanted <= left:
-        raise StripeError(400, f"Charge {charge['id']} cannot be disputed for this amount.", param="amount")
-    opened = objects.dispute(charge, wanted, moment.now)
-    withdrawn = moment.balance_transaction(
-        opened, "adjustment", "dispute", -wanted, fee=DISPUTE_FEE, fee_description="Dispute fee"
+def _await_bank(act: Act, intent: StripeObject) -> StripeObject:
+    """A debit is on the balance at once, although the bank may still refuse it for days."""
+    charge = _new_charge(act, intent, paid=False, status="pending")
+    transaction = _book_sale(act, charge, charge["amount"])
+    moved = act.settled(charge["amount"], charge["currency"])
+    act.post(
+        f"{charge['id']}:debit",
+        "pending",
+        charge["id"],
+        0,
+        charge["currency"],
+        moved=moved,
+        fee=processing_fee(moved),
+        transaction=transaction["id"],
     )
-    withdrawn["description"] = f"Chargeback withdrawal for {charge['id']}"
-    opened["balance_transactions"] = [withdrawn]
-    charged = {**charge, "disputed": True}
-    return [
-        opened,
-        withdrawn,
-        charged,
-        moment.event("charge.dispute.created", opened),
-        moment.event("charge.dispute.funds_withdrawn", opened),
-    ]
+    charge = act.change(charge, balance_transaction=transaction["id"])
+    act.event("charge.pending", charge)
+    started = act.change(intent, latest_charge=charge["id"], status="processing")
+    act.event("payment_intent.processing", started)
+    return started
 
 
-def close_dispute(dispute: StripeObject, won: bool, moment: Moment) -> list[StripeObject]:
-    if dispute["status"] in ("won", "lost"):
-        raise StripeError(400, f"This dispute ({dispute['id']}) is already closed.", param="dispute")
-    if not won:
-        lost = {**dispute, "status": "lost"}
-        return [lost, moment.event("charge.dispute.closed", lost)]
-    reinstated = moment.balance_transaction(dispute, "adjustment", "dispute_reversal", dispute["amount"])
-    reinstated["description"] = f"Chargeback reversal for {dispute['charge']}"
-    closed = {
-        **dispute,
-        "balance_transactions": [*dispute["balance_transactions"], reinstated],
-        "status": "won",
-    }
-    return [
-        closed,
-        reinstated,
-        moment.event("charge.dispute.funds_reinstated", closed),
-        moment.event("charge.dispute.closed", closed),
-    ]
+def _await_buyer(act: Act, intent: StripeObject) -> StripeObject:
+    method = intent["_"]["method"]
+    waiting = act.change(intent, next_action={"type": f"{method}_display_details"}, status="requires_action")
+    act.event("payment_intent.requires_action", waiting)
+    return waiting
+
+
+def decide(act: Act, intent: StripeObject, outcome: str) -> StripeObject | None:
+    """The bank answers, or the voucher was paid or ran out; None if that was known already."""
+    if intent["status"] not in ("processing", "requires_action"):
+        return None
+    if intent["status"] == "requires_action":
+        return _succeed(act, intent) if outcome == "pay" else _unpaid(act, intent, None, "payment_method_expired")
+    charge = act.get(intent["latest_charge"])
+    if outcome != "pay":
+        charge = _take_back(act, charge, "pending", 0)
+        return _unpaid(act, intent, charge, "debit_not_authorized")
+    charge = act.change(charge, paid=True, status="succeeded")
+    act.post(
+        f"{charge['id']}:gross:all",
+        "gross",
+        charge["id"],
+        charge["amount"],
+        charge["currency"],
+        moved=0,
+        transaction=charge["balance_transaction"],
+        at=charge["created"],
+    )
+    act.event("charge.succeeded", charge)
+    return _paid(act, intent, charge)
+
+
+def fail_late(act: Act, charge: StripeObject) -> StripeObject:
+    """A payment that had succeeded is taken back by the bank. Return the intent."""
+    if charge["status"] != "succeeded" or charge["failure_balance_transaction"] or charge["amount_refunded"]:
+        raise StripeError(400, f"Charge {charge['id']} cannot fail any more.", param="charge")
+    charge = _take_back(act, charge, "gross", -charge["amount_captured"])
+    return _unpaid(act, act.get(charge["payment_intent"]), charge, "debit_not_authorized")
+
+
+def _take_back(act: Act, charge: StripeObject, kind: str, sales: int) -> StripeObject:
+    amount = charge["amount_captured"]
+    returned = act.book(charge, "payment_failure_refund", "charge_failure", -amount)
+    act.post(
+        f"{charge['id']}:failure",
+        kind,
+        charge["id"],
+        sales,
+        charge["currency"],
+        moved=act.settled(-amount, charge["currency"]),
+        transaction=returned["id"],
+    )
+    return _failed(act, charge, "debit_not_authorized", failure_balance_transaction=returned["id"])

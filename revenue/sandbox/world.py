@@ -1,118 +1,51 @@
-"""The state of the sandbox, its time, and what can be done to it from Python.
+"""What can be done to the sandbox from Python, and what happens there by itself in time.
 
-    world = World()
-    account = world.add_account("Shop")
-    with world.at(last_tuesday):
-        session = world.create_session(account, mode="payment", success_url=..., line_items=[...])
-        world.pay(session["id"])
-
-Objects are handed out as they are kept: read them, never change them.
+world = World()
+account = world.add_account("Shop")
+with world.at(last_tuesday):
+    session = world.create_session(account, mode="payment", success_url=..., line_items=[...])
+    world.pay(session["id"])
+world.advance(30 * 86_400)
 """
 
-import dataclasses
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from heapq import heappop, heappush
-from pathlib import Path
-from threading import RLock
 from typing import Any
 
-from revenue.sandbox import objects, payments, sessions
-from revenue.sandbox.accounts import READ_PERMISSIONS, Account, ApiKey, Owner, new_account
-from revenue.sandbox.currencies import supported
-from revenue.sandbox.errors import StripeError, missing
-from revenue.sandbox.holdings import Holdings, Page
-from revenue.sandbox.journal import Journal, replay
-from revenue.sandbox.objects import StripeObject, identifier
-from revenue.sandbox.parameters import FOREVER
-from revenue.sandbox.payments import Moment
-from revenue.sandbox.truth import CurrencyTruth, truth
-
-_EVENT_RETENTION = 30 * 86_400
+from revenue.sandbox import billing, objects, payments, payouts, reversals, sessions
+from revenue.sandbox.accounts import Account, Owner
+from revenue.sandbox.errors import StripeError
+from revenue.sandbox.objects import StripeObject
+from revenue.sandbox.state import State
+from revenue.sandbox.truth import CurrencyTruth, Entry, balance, entries, problems, truth
 
 
-class World:
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self.lock = RLock()
-        self.accounts: dict[str, Account] = {}
-        self.keys: dict[str, ApiKey] = {}
-        # Where buyers reach the checkout page; the server sets it when it knows its own address.
-        self.origin = "http://127.0.0.1"
-        self._clock = now
-        self._offset: float = 0
-        self._set_time: int | None = None
-        self._holdings: dict[Owner, Holdings] = defaultdict(Holdings)
-        self._owners: dict[str, Owner] = {}
-        self._hidden: dict[str, int] = {}
-        self._expiries: list[tuple[int, str]] = []
-        self._journal: Journal | None = None
-
-    @classmethod
-    def open(cls, path: Path, now: Callable[[], float] = time.time) -> "World":
-        """Return the world as the journal at `path` left it; everything from now on is added there."""
-        world = cls(now)
-        for entry in replay(path):
-            world._apply(entry)
-        world._journal = Journal(path)
-        return world
-
-    def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-
-    def now(self) -> int:
-        with self.lock:
-            return int(self._clock() + self._offset) if self._set_time is None else self._set_time
-
-    def advance(self, seconds: float) -> None:
-        with self.lock:
-            self._record({"offset": self._offset + seconds})
-
-    @contextmanager
-    def at(self, timestamp: int) -> Iterator[None]:
-        """Let what is done inside happen at `timestamp`. Others wait: nobody else lives in the past."""
-        with self.lock:
-            outer, self._set_time = self._set_time, timestamp
-            try:
-                yield
-            finally:
-                self._set_time = outer
-
-    def add_account(
-        self, name: str, country: str = "DE", default_currency: str = "eur", secret_key: str | None = None
-    ) -> Account:
-        """Open an account, or return the one that already has this secret key."""
-        with self.lock:
-            if secret_key in self.keys:
-                return self.accounts[self.keys[secret_key].owner.account_id]
-            currency = supported(default_currency, "default_currency")
-            account = new_account(name, country, currency, secret_key, self.now())
-            self._record({"account": dataclasses.asdict(account)})
-            return account
-
-    def add_restricted_key(self, account: Account, permissions: frozenset[str], livemode: bool = False) -> str:
-        key = identifier("rk_live_51" if livemode else "rk_test_51", 97)
-        with self.lock:
-            self._record({"key": key, "owner": [account.id, livemode], "permissions": sorted(permissions)})
-        return key
-
+class World(State):
     def create_session(self, account: Account, livemode: bool = False, **params: Any) -> StripeObject:
         """Open a checkout session; the parameters are those of Stripe's API."""
         return self.open_session(Owner(account.id, livemode), params)
 
     def open_session(self, owner: Owner, params: dict[str, Any]) -> StripeObject:
         """Open a checkout session with parameters from outside, whatever their names."""
+        with self.lock, self._act(owner) as act:
+            session = sessions.open_session(act, params)
+        return objects.as_shown(session)
+
+    def create_link(self, owner: Owner, params: dict[str, Any]) -> StripeObject:
+        """Make a payment link; `follow_link` opens a session for each buyer who comes by it."""
+        with self.lock, self._act(owner) as act:
+            link = sessions.create_link(act, params)
+        return objects.as_shown(link)
+
+    def follow_link(self, link_id: str, **params: str) -> StripeObject:
+        """`params` are what Stripe takes in the link's address: client_reference_id, prefilled_email."""
         with self.lock:
-            session = sessions.open_session(params, self.origin, self.now(), owner.livemode)
-            self._save(owner, [session])
+            link = self._required(link_id, "payment_link")
+            with self._act(self._owners[link_id]) as act:
+                session = sessions.follow_link(act, link, params)
             return objects.as_shown(session)
 
     def session(self, session_id: str) -> StripeObject:
-        """The session with its line items, whoever asks: this is what the checkout page shows."""
+        """The session with all that is kept with it, whoever asks: this is what the checkout page shows."""
         with self.lock:
-            self._expire_due()
             return self._required(session_id, "checkout.session")
 
     def pay(
@@ -121,22 +54,35 @@ class World:
         outcome: str = "pay",
         email: str | None = None,
         name: str = "Robin Example",
+        method: str | None = None,
+        after: int | None = None,
+        presented_in: str | None = None,
     ) -> StripeObject:
-        """Let the buyer pay, or be declined with outcome "decline"; return the session afterwards."""
+        """Let the buyer pay with one of the session's methods; return the session afterwards.
+
+        With outcome "decline" the method is refused at once. A delayed method is decided after its usual time, or
+        `after` so many seconds: with "fail" it fails then. `presented_in` is the buyer's own currency, in which
+        Stripe showed him the price.
+        """
         with self.lock:
             session = self.session(session_id)
             if session["status"] != "open":
                 raise StripeError(400, f"This Checkout Session is {session['status']}.", param="session")
             owner = self._owners[session_id]
-            intent = session["payment_intent"] and self._required(session["payment_intent"], "payment_intent")
-            buyer = objects.customer_details(
-                email or session["customer_email"] or "buyer@example.com",
-                name,
-                self.accounts[owner.account_id].country,
-            )
-            act = {"pay": payments.pay, "decline": payments.decline}[outcome]
-            self._save(owner, act(session, intent, buyer, self._moment(owner)))
+            email = email or session["customer_email"] or "buyer@example.com"
+            buyer = objects.person(email, name, self.accounts[owner.account_id].country)
+            with self._act(owner) as act:
+                if presented_in:
+                    session = sessions.present(act, session, presented_in)
+                sessions.complete(act, session, method or session["payment_method_types"][0], buyer, outcome, after)
             return objects.as_shown(self.session(session_id))
+
+    def decide(self, intent_id: str, outcome: str) -> None:
+        """Let a delayed payment succeed ("pay") or fail ("fail") now."""
+        with self.lock:
+            intent = self._required(intent_id, "payment_intent")
+            with self._act(self._owners[intent_id]) as act:
+                sessions.decided(act, payments.decide(act, intent, outcome))
 
     def expire(self, session_id: str) -> StripeObject:
         with self.lock:
@@ -148,9 +94,41 @@ class World:
                     f"This Checkout Session has a status of `{session['status']}`.",
                     param="session",
                 )
-            owner = self._owners[session_id]
-            self._save(owner, payments.expire(session, self._moment(owner)))
-            return objects.as_shown(self.session(session_id))
+            with self._act(self._owners[session_id]) as act:
+                expired = sessions.expire(act, session)
+            return objects.as_shown(expired)
+
+    def recover(self, session_id: str) -> StripeObject:
+        """Let the buyer come back to an expired session, which was opened with `after_expiration`."""
+        with self.lock:
+            session = self.session(session_id)
+            with self._act(self._owners[session_id]) as act:
+                opened = sessions.recover(act, session)
+            return objects.as_shown(opened)
+
+    def capture(self, charge_id: str, amount: int | None = None, is_final: bool = True) -> StripeObject:
+        """Take what is held, or a part of it. Return the charge."""
+        with self.lock:
+            charge = self._required(charge_id, "charge")
+            with self._act(self._owners[charge_id]) as act:
+                sessions.follow(act, payments.capture(act, charge, amount, is_final), is_delayed=False)
+            return self.kept(charge_id)
+
+    def release(self, charge_id: str) -> StripeObject:
+        """Let go of what is held, as the merchant does who cancels the order. Return the charge."""
+        with self.lock:
+            charge = self._required(charge_id, "charge")
+            with self._act(self._owners[charge_id]) as act:
+                payments.release(act, charge, "requested_by_customer", None)
+            return self.kept(charge_id)
+
+    def fail_payment(self, charge_id: str) -> StripeObject:
+        """Take back a payment that had succeeded. Return the charge."""
+        with self.lock:
+            charge = self._required(charge_id, "charge")
+            with self._act(self._owners[charge_id]) as act:
+                payments.fail_late(act, charge)
+            return self.kept(charge_id)
 
     def refund(
         self,
@@ -159,151 +137,180 @@ class World:
         status: str = "succeeded",
         reason: str | None = None,
         metadata: dict[str, str] | None = None,
+        then: tuple[int, str] | None = None,
     ) -> StripeObject:
-        """Refund `amount`, or what is left of the charge; status is succeeded, pending or failed."""
+        """Refund `amount`, or what is left of the charge.
+
+        Status is succeeded, pending, requires_action, failed or canceled; `then` is after how many seconds it
+        becomes which other one.
+        """
         with self.lock:
             charge = self._required(charge_id, "charge")
             owner = self._owners[charge_id]
-            first = "succeeded" if status == "succeeded" else "pending"
-            made = payments.refund(charge, amount, first, reason, metadata or {}, self._moment(owner))
-            self._save(owner, made)
-            return self.settle_refund(made[0]["id"], "failed") if status == "failed" else made[0]
+            first = status if status in ("succeeded", "requires_action") else "pending"
+            with self._act(owner) as act:
+                made = reversals.refund(act, charge, amount, first, reason, metadata or {})
+                if status != first:
+                    made = reversals.settle_refund(act, made, status)
+                if then:
+                    act.later(act.now + then[0], "settle_refund", made["id"], then[1])
+            return made
+
+    def refund_unused(self, account: Account, amount: int, currency: str, livemode: bool = False) -> StripeObject:
+        """Send back money that a customer transferred without buying anything: the refund has no charge."""
+        with self.lock, self._act(Owner(account.id, livemode)) as act:
+            customer = act.put(objects.customer(None, None, {}, act.now, act.livemode))
+            made = reversals.refund_unused(act, customer["id"], amount, currency)
+        return made
 
     def settle_refund(self, refund_id: str, status: str) -> StripeObject:
-        """Let a refund reach succeeded or failed. Also one that succeeded may fail later."""
+        """Let a refund reach succeeded, failed or canceled. Also one that succeeded may fail later."""
         with self.lock:
             refund = self._required(refund_id, "refund")
-            owner = self._owners[refund_id]
-            if refund["status"] == status or refund["status"] == "failed":
-                raise StripeError(400, f"This refund has already {refund['status']}.", param="refund")
-            if status == "succeeded":
-                changes = payments.succeed_refund(refund, self._moment(owner))
-            else:
-                charge = self._required(refund["charge"], "charge")
-                changes = payments.fail_refund(refund, charge, self._moment(owner))
-            self._save(owner, changes)
-            return changes[0]
+            with self._act(self._owners[refund_id]) as act:
+                return reversals.settle_refund(act, refund, status)
 
-    def dispute(self, charge_id: str, amount: int | None = None) -> StripeObject:
-        """Dispute `amount`, or what is left of the charge."""
+    def dispute(
+        self,
+        charge_id: str,
+        amount: int | None = None,
+        status: str = "needs_response",
+        reason: str = "fraudulent",
+        is_settled_currency: bool = False,
+    ) -> StripeObject:
+        """Dispute `amount`, or what is left of the charge.
+
+        Only with status needs_response is the money taken: warning_needs_response is an inquiry, and prevented
+        ends it before it begins.
+        """
         with self.lock:
             charge = self._required(charge_id, "charge")
-            owner = self._owners[charge_id]
-            changes = payments.dispute(charge, amount, self._moment(owner))
-            self._save(owner, changes)
-            return changes[0]
+            with self._act(self._owners[charge_id]) as act:
+                return reversals.dispute(act, charge, amount, status, reason, is_settled_currency)
 
-    def close_dispute(self, dispute_id: str, won: bool = True) -> StripeObject:
+    def escalate_dispute(self, dispute_id: str) -> StripeObject:
+        """Let an inquiry become a chargeback."""
         with self.lock:
             dispute = self._required(dispute_id, "dispute")
-            owner = self._owners[dispute_id]
-            changes = payments.close_dispute(dispute, won, self._moment(owner))
-            self._save(owner, changes)
-            return changes[0]
+            with self._act(self._owners[dispute_id]) as act:
+                return reversals.escalate(act, dispute)
 
-    def hide(self, object_id: str, until: int) -> None:
-        """Keep an object out of lists and gets until then: Stripe shows some later than it dates them."""
+    def answer_dispute(self, dispute_id: str) -> StripeObject:
         with self.lock:
-            self._hidden[object_id] = until
+            dispute = self._required(dispute_id, "dispute")
+            with self._act(self._owners[dispute_id]) as act:
+                return reversals.answer(act, dispute)
+
+    def close_dispute(
+        self, dispute_id: str, won: bool = True, amount: int | None = None, is_fee_returned: bool = False
+    ) -> StripeObject:
+        """End a dispute; `amount` is what comes back of one that is won only in part."""
+        with self.lock:
+            dispute = self._required(dispute_id, "dispute")
+            with self._act(self._owners[dispute_id]) as act:
+                return reversals.close_dispute(act, dispute, won, amount, is_fee_returned)
+
+    def set_renewals(self, subscription_id: str, outcome: str, after: int | None = None) -> None:
+        """Choose how the following invoices go.
+
+        "pay"; "decline"; "fail" for a delayed method that fails in the end, `after` so many seconds; or "wait",
+        which leaves them open for `pay_invoice`.
+        """
+        with self.lock:
+            subscription = self._required(subscription_id, "subscription")
+            with self._act(self._owners[subscription_id]) as act:
+                act.keep(subscription, renewals=outcome, after=after)
+
+    def cancel_subscription(self, subscription_id: str, at_period_end: bool = False) -> StripeObject:
+        with self.lock:
+            subscription = self._required(subscription_id, "subscription")
+            with self._act(self._owners[subscription_id]) as act:
+                if not at_period_end:
+                    return billing.cancel(act, subscription)
+                act.change(subscription, cancel_at_period_end=True, cancel_at=billing.period_end(subscription))
+            return self.kept(subscription_id)
+
+    def pay_invoice(self, invoice_id: str, amount: int | None = None, method: str = "card") -> StripeObject:
+        """Pay an open invoice, or a part of it, with a payment of its own."""
+        with self.lock:
+            invoice = self._required(invoice_id, "invoice")
+            with self._act(self._owners[invoice_id]) as act:
+                billing.pay_in_part(act, invoice, amount or invoice["amount_remaining"], method)
+            return self.kept(invoice_id)
+
+    def pay_invoice_off_stripe(self, invoice_id: str, amount: int | None = None) -> StripeObject:
+        """Mark an open invoice as paid by money that never came to Stripe."""
+        with self.lock:
+            invoice = self._required(invoice_id, "invoice")
+            with self._act(self._owners[invoice_id]) as act:
+                billing.pay_off_stripe(act, invoice, amount or invoice["amount_remaining"])
+            return self.kept(invoice_id)
+
+    def credit_customer(self, customer_id: str, amount: int) -> None:
+        """Give a customer credit, which the next invoices use up before anything is charged."""
+        with self.lock:
+            customer = self._required(customer_id, "customer")
+            with self._act(self._owners[customer_id]) as act:
+                act.change(customer, balance=customer["balance"] - amount)
+
+    def pay_out(
+        self, account: Account, amount: int | None = None, outcome: str = "pay", livemode: bool = False
+    ) -> StripeObject:
+        """Send what is available to the merchant's bank, as Stripe does each day, or an `amount` by hand.
+
+        With outcome "fail" the bank sends it back two days later.
+        """
+        owner = Owner(account.id, livemode)
+        with self.lock:
+            self.run_due()
+            holdings = self._holdings[owner]
+            if amount is None:
+                ready = [
+                    transaction
+                    for transaction in holdings.all("balance_transaction")
+                    if transaction["available_on"] <= self.now() and "payout" not in transaction.get("_", {})
+                ]
+                amount = sum(transaction["net"] for transaction in ready)
+            else:
+                ready = None
+            with self._act(owner) as act:
+                return payouts.pay_out(act, amount, ready, outcome)
+
+    def enter(
+        self, account: Account, type: str, amount: int, category: str = "other_adjustment", livemode: bool = False
+    ) -> StripeObject:
+        """Add a balance transaction of any type, also one that nobody has heard of, that belongs to no sale."""
+        with self.lock, self._act(Owner(account.id, livemode)) as act:
+            return payouts.enter(act, type, category, amount, "An entry of Stripe's own")
 
     def truth(self, account: Account, livemode: bool = False) -> dict[str, CurrencyTruth]:
         """Per currency what really moved, hidden objects included."""
         with self.lock:
+            self.run_due()
             return truth(self._holdings[Owner(account.id, livemode)])
 
-    def find(self, owner: Owner, kind: str, object_id: str) -> StripeObject | None:
-        """The object as the API shows it now, or None when its owner cannot see it."""
+    def books(self, account: Account, livemode: bool = False) -> list[Entry]:
+        """Each movement that really was, oldest first."""
         with self.lock:
-            self._expire_due()
-            item = self._holdings[owner].objects.get(object_id)
-            if item is None or item["object"] != kind or self._is_hidden(item):
-                return None
-            return self._as_shown(item)
+            self.run_due()
+            return entries(self._holdings[Owner(account.id, livemode)])
 
-    def page(
-        self,
-        owner: Owner,
-        kind: str,
-        matches: Callable[[StripeObject], bool],
-        limit: int,
-        created: tuple[int, int] = (0, FOREVER),
-        starting_after: str | None = None,
-        ending_before: str | None = None,
-    ) -> Page:
-        """One page of a list. The cursors are ids of objects that `find` can find."""
+    def balance(self, owner: Owner) -> StripeObject:
         with self.lock:
-            self._expire_due()
-            page = self._holdings[owner].page(
-                kind,
-                lambda item: matches(item) and not self._is_hidden(item),
-                limit,
-                *created,
-                starting_after,
-                ending_before,
-            )
-            return Page([self._as_shown(item) for item in page.data], page.has_more)
+            self.run_due()
+            holdings = self._holdings[owner]
+            total = balance(holdings)
+            pending = dict.fromkeys(total, 0)
+            for transaction in holdings.all("balance_transaction"):
+                if self.now() < transaction["available_on"]:
+                    pending[transaction["currency"]] += transaction["net"]
+            available = {currency: amount - pending[currency] for currency, amount in total.items()}
+            return objects.balance(available, pending, owner.livemode)
 
-    def _is_hidden(self, item: StripeObject) -> bool:
-        if item["object"] == "event" and item["created"] < self.now() - _EVENT_RETENTION:
-            return True
-        return self.now() < self._hidden.get(item["id"], 0)
-
-    def _as_shown(self, item: StripeObject) -> StripeObject:
-        match item["object"]:
-            case "checkout.session":
-                return objects.as_shown(item)
-            case "balance_transaction" if self.now() >= item["available_on"]:
-                return {**item, "status": "available"}
-            case "dispute":
-                moves = [self._as_shown(move) for move in item["balance_transactions"]]
-                return {**item, "balance_transactions": moves}
-        return item
-
-    def _required(self, object_id: str, kind: str) -> StripeObject:
-        owner = self._owners.get(object_id)
-        item = owner and self._holdings[owner].objects[object_id]
-        if not item or item["object"] != kind:
-            raise missing(kind, object_id, "id", 404)
-        return item
-
-    def _moment(self, owner: Owner) -> Moment:
-        return Moment(self.now(), owner.livemode, self.accounts[owner.account_id].default_currency)
-
-    def _expire_due(self) -> None:
-        now = self.now()
-        while self._expiries and self._expiries[0][0] <= now:
-            expires_at, session_id = heappop(self._expiries)
-            session = self._required(session_id, "checkout.session")
-            if session["status"] == "open":
-                owner = self._owners[session_id]
-                moment = dataclasses.replace(self._moment(owner), now=expires_at)
-                self._save(owner, payments.expire(session, moment))
-
-    def _save(self, owner: Owner, changed: list[StripeObject]) -> None:
-        self._record({"owner": owner, "objects": changed})
-
-    def _record(self, entry: dict[str, Any]) -> None:
-        """Write down first, then do: what cannot be written has not happened."""
-        if self._journal is not None:
-            self._journal.append(entry)
-        self._apply(entry)
-
-    def _apply(self, entry: dict[str, Any]) -> None:
-        match entry:
-            case {"offset": offset}:
-                self._offset = offset
-            case {"account": fields}:
-                account = Account(**fields)
-                self.accounts[account.id] = account
-                test, live = Owner(account.id, False), Owner(account.id, True)
-                self.keys[account.secret_key] = ApiKey(test, None)
-                self.keys[account.live_secret_key] = ApiKey(live, None)
-                self.keys[account.restricted_key] = ApiKey(test, READ_PERMISSIONS)
-            case {"key": key, "owner": owner, "permissions": permissions}:
-                self.keys[key] = ApiKey(Owner(*owner), frozenset(permissions))
-            case {"owner": owner, "objects": changed}:
-                for item in changed:
-                    self._owners[item["id"]] = Owner(*owner)
-                    self._holdings[Owner(*owner)].put(item)
-                    if item["object"] == "checkout.session" and item["status"] == "open":
-                        heappush(self._expiries, (item["expires_at"], item["id"]))
+    def check(self, account: Account, livemode: bool = False) -> None:
+        """Raise AssertionError unless objects, balance transactions and the sandbox's own books agree."""
+        with self.lock:
+            self.run_due()
+            found = problems(self._holdings[Owner(account.id, livemode)])
+        if found:
+            raise AssertionError("; ".join(found))
