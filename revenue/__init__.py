@@ -2,7 +2,7 @@
 
     stripe_client -> pager -> sync (mirror) -> ledger (lines) -> crediting (decisions) -> stats
 
-Imports `tracking` and `sites`. `money`, `ledger`, `attribution`, `secrecy` are pure; only `stripe_client`
-imports stripe, only `encryption` imports cryptography; `sandbox` is a stand-in Stripe that imports nothing of
-Django.
+Imports `tracking` and `sites`. `money`, `ledger`, `attribution`, `budget`, `secrecy` are pure; only
+`stripe_client` imports stripe, only `encryption` imports cryptography; `sandbox` is a stand-in Stripe that
+imports nothing of Django.
 """

@@ -16,8 +16,12 @@ from revenue.models import (
     CheckoutSession,
     Connection,
     Dispute,
+    Finding,
+    InvoicePayment,
     LedgerLine,
+    ReadCount,
     Refund,
+    Slice,
     Stream,
     StripeAccount,
 )
@@ -64,7 +68,7 @@ class MirroredAdmin(ReadOnlyAdmin):
 
 @admin.register(StripeAccount)
 class StripeAccountAdmin(ReadOnlyAdmin):
-    list_display = ("acct_id", "livemode", "country", "default_currency")
+    list_display = ("acct_id", "livemode", "country", "default_currency", "due_at")
     list_filter = ("livemode",)
     search_fields = ("acct_id",)
 
@@ -84,8 +88,29 @@ class ConnectionAdmin(ReadOnlyAdmin):
 
 @admin.register(Stream)
 class StreamAdmin(ReadOnlyAdmin):
-    list_display = ("account", "name", "covered_to", "drained_at")
+    list_display = ("account", "name", "covered_to", "drained_at", "swept_at", "swept_deeply_at")
     list_filter = ("name",)
+    search_fields = ("account__acct_id",)
+
+
+@admin.register(Slice)
+class SliceAdmin(ReadOnlyAdmin):
+    list_display = ("account", "name", "since_at", "until_at", "is_known")
+    list_filter = ("name", "is_known")
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnlyAdmin):
+    list_display = ("found_at", "account", "kind", "subject", "detail")
+    list_filter = ("kind", "account")
+    search_fields = ("subject__exact",)
+    ordering = ("-found_at",)
+
+
+@admin.register(ReadCount)
+class ReadCountAdmin(ReadOnlyAdmin):
+    list_display = ("account", "read_on", "reads")
+    date_hierarchy = "read_on"
     search_fields = ("account__acct_id",)
 
 
@@ -129,6 +154,17 @@ class DisputeAdmin(MirroredAdmin):
     list_display = ("stripe_id", money, "status", "charge", ledger_lines, "created_at", "account")
     list_filter = ("status", "account")
     search_fields = ("stripe_id__exact", "charge__exact")
+
+
+@admin.register(InvoicePayment)
+class InvoicePaymentAdmin(MirroredAdmin):
+    list_display = ("stripe_id", "paid", "status", "type", "payment_intent", "subscription", "created_at", "account")
+    list_filter = ("status", "type", "account")
+    search_fields = ("stripe_id__exact", "payment_intent__exact", "subscription__exact")
+
+    @admin.display(description="amount", ordering="amount_paid")
+    def paid(self, row: InvoicePayment) -> str:
+        return "–" if row.amount_paid is None else format_money(row.amount_paid, row.currency)
 
 
 @admin.register(BalanceTransaction)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from tracking.sources import Channel
 
 # Stored with each decision. Raise it when a rule here decides otherwise: older decisions are then made again.
-RULES_VERSION = 1
+RULES_VERSION = 2
 WINDOW = dt.timedelta(days=30)
 PATIENCE = dt.timedelta(hours=1)
 VIEW_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -32,6 +32,8 @@ class Evidence(StrEnum):
     """What carried the view id: the first in this order that carries one is believed."""
 
     CHARGE = "charge_metadata"
+    INVOICE = "invoice_metadata"
+    SUBSCRIPTION = "subscription_metadata"
     SESSION = "session_metadata"
     REFERENCE = "client_reference_id"
 
@@ -78,7 +80,7 @@ EXPLAINED: dict[Reason, tuple[str, str]] = {
         "Connect that site to the account too, if its payments belong there.",
     ),
     Reason.TOO_OLD: (
-        f"The page view is more than {WINDOW.days} days older than the payment.",
+        f"The page view is more than {WINDOW.days} days older than the checkout.",
         "Create the Checkout Session when the customer begins to pay, with the view id of that page.",
     ),
     Reason.NO_SESSION: (
@@ -168,12 +170,14 @@ def decide(
     visits: Sequence[SeenVisit],
     sites: frozenset[int],
     paid_at: dt.datetime,
+    begun_at: dt.datetime,
     now: dt.datetime,
     model: Model,
 ) -> Decision:
     """Credit one of the `visits` of the view's visitor, or say why none.
 
-    `sites` are those connected to the payment's account.
+    `sites` are those connected to the payment's account; `begun_at` is when its checkout, or that of its
+    subscription, was opened.
     """
     if found.view_id is None:
         nothing = Reason.NO_ID if has_session else Reason.NO_SESSION
@@ -183,7 +187,7 @@ def decide(
         return Decision(found, Reason.WAITING if now - paid_at < PATIENCE else Reason.UNKNOWN)
     if view.site not in sites:
         return Decision(found, Reason.OTHER_SITE)
-    if paid_at - view.at > WINDOW:
+    if begun_at - view.at > WINDOW:
         return Decision(found, Reason.TOO_OLD)
     shown = {variant for visit in _up_to(view, visits) for variant in visit.variants} | set(view.variants)
     return Decision(found, None, view, credited, tuple(sorted(shown)))

@@ -1,6 +1,7 @@
 """Connecting a site to a Stripe account by a key, and taking the key away again."""
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -8,7 +9,10 @@ from django.db import transaction
 from revenue.attribution import Reason
 from revenue.models import Attribution, Connection, StripeAccount
 from revenue.models.accounts import Status
+from revenue.pager import LATEST
+from revenue.ration import count_reads
 from revenue.secrecy import Secret
+from revenue.streams import EVENTS, LISTS
 from revenue.stripe_client import (
     ATTENDED,
     MalformedAnswerError,
@@ -18,7 +22,6 @@ from revenue.stripe_client import (
     is_live,
     read_key,
 )
-from revenue.sync import EVENTS, LISTS
 from sites.models import Site
 
 
@@ -36,18 +39,23 @@ def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
     found = _account(key)
     with transaction.atomic():
         account, _ = StripeAccount.objects.update_or_create(
-            acct_id=found["id"],
+            acct_id=found.id,
             livemode=is_live(key),
-            defaults={"country": found["country"], "default_currency": found["default_currency"]},
+            defaults={
+                "country": found.country,
+                "default_currency": found.default_currency,
+                "opened_at": found.opened_at,
+            },
         )
         connection = Connection.objects.select_for_update().filter(site=site, account=account).first() or Connection(
             site=site, account=account
         )
         connection.seal_key(key)
         connection.status, connection.problem, connection.connected_at = Status.CONNECTED, "", now
-        # So that the next beat reads the account, whatever became of the key before.
-        connection.tried_at = None
         connection.save()
+        # So that the next beat reads the account, whatever became of the key before.
+        StripeAccount.objects.filter(pk=account.pk).update(due_at=None)
+        count_reads(account, now, found.reads)
         # What was another site's until now may be this one's: version 0 has the next sync decide again.
         Attribution.objects.filter(account=account, reason=Reason.OTHER_SITE).update(rules_version=0)
     return connection
@@ -60,7 +68,18 @@ def disconnect(connection: Connection) -> None:
     connection.save(update_fields=["sealed_key", "key_hint", "problem", "status"])
 
 
-def _account(key: Secret) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The account that a key opens, and how many reads it took to see that the key reads what is needed."""
+
+    id: str
+    country: str
+    default_currency: str
+    opened_at: dt.datetime | None
+    reads: int
+
+
+def _account(key: Secret) -> Found:
     """Read the account, and one object of every list, as a sync will. Raise ConnectError."""
     missing: list[str] = []
     account: dict[str, Any] = {}
@@ -82,7 +101,13 @@ def _account(key: Secret) -> dict[str, str]:
             + "."
         )
     try:
-        return {name: _text(account, name) for name in ("id", "country", "default_currency")}
+        return Found(
+            _text(account, "id"),
+            _text(account, "country"),
+            _text(account, "default_currency"),
+            _opened_at(account),
+            reader.reads,
+        )
     except MalformedAnswerError as error:
         raise ConnectError(str(error)) from error
 
@@ -93,3 +118,9 @@ def _text(account: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or len(value) > longest or (name == "id" and not value):
         raise MalformedAnswerError
     return value
+
+
+def _opened_at(account: dict[str, Any]) -> dt.datetime | None:
+    """When the account was opened, if Stripe says so: it only helps to divide its history evenly."""
+    created = account.get("created")
+    return dt.datetime.fromtimestamp(created, dt.UTC) if type(created) is int and 0 < created < LATEST else None

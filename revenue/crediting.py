@@ -7,7 +7,9 @@ the decision, and a decision that says the same is not written again.
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
@@ -15,12 +17,15 @@ from django.db.models import Exists, OuterRef, Q
 from revenue import attribution
 from revenue.attribution import Carried, Decision, Evidence, Model, Reason, SeenView, SeenVisit
 from revenue.mirror import lock
-from revenue.models import Attribution, Charge, CheckoutSession, LedgerLine, StripeAccount
+from revenue.models import Attribution, Charge, CheckoutSession, InvoicePayment, LedgerLine, StripeAccount
 from revenue.models.ledger import Kind
 from sites.models import Site
 from tracking.models import View, Visit
 
 CREDITED_AT_ONCE = 500
+# The reasons of decisions that were made without a view.
+NOTHING_SEEN = (Reason.NO_ID, Reason.MALFORMED, Reason.UNKNOWN, Reason.WAITING, Reason.NO_SESSION)
+M = TypeVar("M", CheckoutSession, InvoicePayment)
 
 
 def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> None:
@@ -28,19 +33,28 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
 
     With `again`, every payment without a visit is decided anew, however old.
     """
-    waiting = list(_undecided(account, now, again))
     sites = frozenset(account.connections.exclude(sealed_key="").values_list("site_id", flat=True))
-    for start in range(0, len(waiting), CREDITED_AT_ONCE):
+    undecided = _undecided(account, now, again)
+    waiting = list(undecided[:CREDITED_AT_ONCE])
+    while waiting:
         with transaction.atomic():
             lock(account)
-            _decide(account, waiting[start : start + CREDITED_AT_ONCE], sites, now)
+            _decide(account, waiting, sites, now)
+        last = waiting[-1]
+        is_later = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, stripe_id__gt=last.stripe_id)
+        waiting = list(undecided.filter(is_later)[:CREDITED_AT_ONCE])
 
 
 def _undecided(account: StripeAccount, now: dt.datetime, again: bool) -> models.QuerySet[Charge]:
     paid = LedgerLine.objects.filter(account=account, kind=Kind.CHARGE, charge=OuterRef("stripe_id"))
     decided = Attribution.objects.filter(account=account, charge=OuterRef("stripe_id"), model=Model.LAST_NON_DIRECT)
+    carries = ~Q(view_id="") | ~Q(client_reference_id="")
     sessions = CheckoutSession.objects.filter(account=account, payment_intent=OuterRef("payment_intent"))
-    carrying = sessions.filter(~Q(view_id="") | Q(client_reference_id__iregex=attribution.VIEW_ID.pattern))
+    bills = InvoicePayment.objects.filter(account=account, payment_intent=OuterRef("payment_intent"))
+    begun = CheckoutSession.objects.filter(carries, account=account, subscription=OuterRef("subscription"))
+    carrying = bills.filter(
+        ~Q(invoice_view_id="") | ~Q(subscription_view_id="") | Q(~Q(subscription=""), Exists(begun))
+    )
     is_open = (
         Q(~Exists(decided))
         | Q(Exists(decided.filter(rules_version__lt=attribution.RULES_VERSION)))
@@ -49,46 +63,140 @@ def _undecided(account: StripeAccount, now: dt.datetime, again: bool) -> models.
             Exists(decided.filter(reason__in=[Reason.WAITING, Reason.UNKNOWN])),
             created_at__gt=now - attribution.WINDOW,
         )
-        | Q(Exists(decided.filter(reason=Reason.NO_SESSION)), ~Q(payment_intent=""), Exists(sessions))
-        | Q(Exists(decided.filter(reason=Reason.NO_ID)), ~Q(view_id="") | Q(Exists(carrying)))
+        | Q(Exists(decided.filter(reason=Reason.NO_SESSION)), ~Q(payment_intent=""), Exists(sessions) | Exists(bills))
+        | Q(
+            Exists(decided.filter(reason=Reason.NO_ID)),
+            ~Q(view_id="") | Exists(sessions.filter(carries)) | Exists(carrying),
+        )
     )
     if again:
         is_open |= Q(~Exists(decided.filter(reason="")))
     return Charge.objects.filter(is_open, Exists(paid), account=account).order_by("created_at", "stripe_id")
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of how a payment came about: its checkouts, or those its subscription began with."""
+
+    bills: list[InvoicePayment]
+    sessions: list[CheckoutSession]
+
+    @property
+    def subscriptions(self) -> list[str]:
+        return [bill.subscription for bill in self.bills if bill.subscription]
+
+    def carried(self, charge: Charge) -> Carried:
+        carriers = [(Evidence.CHARGE, charge.view_id)]
+        carriers += [(Evidence.INVOICE, bill.invoice_view_id) for bill in self.bills]
+        carriers += [(Evidence.SUBSCRIPTION, bill.subscription_view_id) for bill in self.bills]
+        carriers += [(Evidence.SESSION, session.view_id) for session in self.sessions]
+        carriers += [(Evidence.REFERENCE, session.client_reference_id) for session in self.sessions]
+        return attribution.carried(carriers)
+
+    def begun_at(self, charge: Charge) -> dt.datetime:
+        return min([charge.created_at, *(session.created_at for session in self.sessions)])
+
+
 def _decide(account: StripeAccount, charges: list[Charge], sites: frozenset[int], now: dt.datetime) -> None:
-    sessions: dict[str, list[CheckoutSession]] = defaultdict(list)
-    intents = {charge.payment_intent for charge in charges} - {""}
-    for session in CheckoutSession.objects.filter(account=account, payment_intent__in=intents).order_by("created_at"):
-        sessions[session.payment_intent].append(session)
-    carried = {charge.stripe_id: _carried(charge, sessions[charge.payment_intent]) for charge in charges}
+    origins = _origins(account, charges)
+    carried = {charge.stripe_id: origins[charge.stripe_id].carried(charge) for charge in charges}
     views = _views({found.view_id for found in carried.values() if found.view_id}, sites)
     visits = _visits(views.values())
+    before = {
+        (row.charge, row.model): row
+        for row in Attribution.objects.filter(account=account, charge__in=[charge.stripe_id for charge in charges])
+    }
     rows = []
     for charge in charges:
-        found = carried[charge.stripe_id]
+        found, origin = carried[charge.stripe_id], origins[charge.stripe_id]
         view = views.get(found.view_id) if found.view_id else None
+        of_visitor = visits[view.site, view.visitor] if view else []
         for model in Model:
             decision = attribution.decide(
                 found,
-                has_session=bool(sessions[charge.payment_intent]),
+                has_session=bool(origin.sessions or origin.bills),
                 view=view,
-                visits=visits[view.site, view.visitor] if view else [],
+                visits=of_visitor,
                 sites=sites,
                 paid_at=charge.created_at,
+                begun_at=origin.begun_at(charge),
                 now=now,
                 model=model,
             )
-            rows.append(_decision_row(charge, model, decision, now))
-    _set_decisions(account, rows)
+            earlier = before.get((charge.stripe_id, model))
+            if earlier and _must_stay(earlier, decision, of_visitor):
+                rows.append(_kept_row(earlier))
+            else:
+                rows.append(_decision_row(charge, model, decision, now))
+    _set_decisions(account, _inherited(account, rows, origins))
 
 
-def _carried(charge: Charge, sessions: Iterable[CheckoutSession]) -> Carried:
-    carriers = [(Evidence.CHARGE, charge.view_id)]
-    carriers += [(Evidence.SESSION, session.view_id) for session in sessions]
-    carriers += [(Evidence.REFERENCE, session.client_reference_id) for session in sessions]
-    return attribution.carried(carriers)
+def _origins(account: StripeAccount, charges: list[Charge]) -> dict[str, Origin]:
+    """Find the checkouts of payments: their own, or for a renewal the one its subscription began with."""
+    sessions = CheckoutSession.objects.filter(account=account).order_by("created_at", "stripe_id")
+    intents = {charge.payment_intent for charge in charges} - {""}
+    bills = list(InvoicePayment.objects.filter(account=account, payment_intent__in=intents).order_by("created_at"))
+    subscriptions = {bill.subscription for bill in bills} - {""}
+    found = list(sessions.filter(Q(payment_intent__in=intents) | Q(subscription__in=subscriptions)))
+    # A buyer may come back to a session that has expired: then what the first one carried counts too.
+    first = {
+        session.stripe_id: session
+        for session in sessions.filter(stripe_id__in={session.recovered_from for session in found} - {""})
+    }
+    bills_of, sessions_of = _by(bills, "payment_intent"), _by(found, "payment_intent")
+    sessions_of_subscription = _by(found, "subscription")
+    origins = {}
+    for charge in charges:
+        paid = bills_of[charge.payment_intent] if charge.payment_intent else []
+        own = dict.fromkeys(sessions_of[charge.payment_intent] if charge.payment_intent else [])
+        for bill in paid:
+            own |= dict.fromkeys(sessions_of_subscription[bill.subscription] if bill.subscription else [])
+        own |= dict.fromkeys([first[session.recovered_from] for session in own if session.recovered_from in first])
+        origins[charge.stripe_id] = Origin(paid, list(own))
+    return origins
+
+
+def _by(rows: Iterable[M], name: str) -> dict[str, list[M]]:
+    groups: dict[str, list[M]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, name)].append(row)
+    return groups
+
+
+def _inherited(account: StripeAccount, rows: list[Attribution], origins: Mapping[str, Origin]) -> list[Attribution]:
+    """Let a renewal that no visit is found for inherit what its subscription's earlier payments were credited to."""
+    wanted = {name for row in rows if row.reason for name in origins[row.charge].subscriptions}
+    if not wanted:
+        return rows
+    earlier = _credited(account, wanted)
+    for row in rows:
+        names = origins[row.charge].subscriptions
+        donor = next((earlier[name, row.model] for name in names if (name, row.model) in earlier), None)
+        if row.reason and donor:
+            for name in [*DECISION, *SNAPSHOT]:
+                setattr(row, name, getattr(donor, name))
+        elif not row.reason:
+            for name in names:
+                earlier.setdefault((name, row.model), row)
+    return rows
+
+
+def _credited(account: StripeAccount, subscriptions: set[str]) -> dict[tuple[str, str], Attribution]:
+    """The first decision with a visit for each subscription and model."""
+    bills = InvoicePayment.objects.filter(account=account, subscription__in=subscriptions).exclude(payment_intent="")
+    subscription_of = dict(bills.values_list("payment_intent", "subscription"))
+    charges = Charge.objects.filter(account=account, payment_intent__in=subscription_of).order_by("created_at")
+    intent_of = dict(charges.values_list("stripe_id", "payment_intent"))
+    decided = {
+        (row.charge, row.model): row
+        for row in Attribution.objects.filter(account=account, charge__in=intent_of, reason="")
+    }
+    found: dict[tuple[str, str], Attribution] = {}
+    for charge, intent in intent_of.items():
+        for model in Model:
+            if row := decided.get((charge, model.value)):
+                found.setdefault((subscription_of[intent], model.value), row)
+    return found
 
 
 def _views(ids: set[uuid.UUID], sites: frozenset[int]) -> dict[uuid.UUID, SeenView]:
@@ -123,6 +231,11 @@ def _visits(views: Iterable[SeenView]) -> dict[tuple[int, uuid.UUID], list[SeenV
     return found
 
 
+# Of a decision's fields, those that a renewal inherits beside the visit's.
+DECISION = [
+    *("reason", "evidence", "carried_id", "site_id", "view_id", "viewed_at", "page", "visitor", "visit_id"),
+    *("landing_page", "variants"),
+]
 # Of the credited visit's fields, those that stand under the same name in the decision.
 SNAPSHOT = [
     *("channel", "source", "referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
@@ -150,6 +263,21 @@ def _decision_row(charge: Charge, model: Model, decision: Decision, now: dt.date
         for name in SNAPSHOT:
             setattr(row, name, getattr(decision.visit, name))
     return row
+
+
+def _must_stay(earlier: Attribution, decision: Decision, visits: Iterable[SeenVisit]) -> bool:
+    """Tell whether the earlier decision knew what has been deleted for its age since, so that it cannot be bettered."""
+    if earlier.carried_id != decision.carried.text or earlier.reason in NOTHING_SEEN:
+        return False
+    if decision.reason:
+        return decision.reason in NOTHING_SEEN
+    return not earlier.reason and earlier.visit_id not in {visit.id for visit in visits}
+
+
+def _kept_row(earlier: Attribution) -> Attribution:
+    """The same decision, under the rules of now, so that it is not looked at each time."""
+    earlier.pk, earlier.rules_version = None, attribution.RULES_VERSION
+    return earlier
 
 
 def _set_decisions(account: StripeAccount, rows: list[Attribution]) -> None:

@@ -119,7 +119,7 @@ def lines(
     if charge:
         found.extend(_payment(charge, by_id))
     for refund in refunds:
-        found.extend(_refund(refund, by_id))
+        found.extend(_refund(refund, charge, by_id))
     for movement in movements:
         if movement.reporting_category in DISPUTE_CATEGORIES or movement.source in disputed:
             found.append(_moved(f"dispute:{movement.stripe_id}", "dispute", movement.amount, movement, charge_id))
@@ -160,13 +160,13 @@ def _payment(charge: ChargeFact, movements: dict[str, Movement]) -> Iterator[Lin
         )
 
 
-def _refund(refund: RefundFact, movements: dict[str, Movement]) -> Iterator[Line]:
+def _refund(refund: RefundFact, charge: ChargeFact | None, movements: dict[str, Movement]) -> Iterator[Line]:
     failure = movements.get(refund.failure_balance_transaction)
     if refund.status in FAILED_REFUND:
         # Given back and returned, each on its day; without the return known, neither has happened.
         if not failure:
             return
-    elif refund.status not in MOVED_REFUND and not refund.balance_transaction:
+    elif not refund.balance_transaction and (refund.status not in MOVED_REFUND or _was_only_held(charge)):
         return
     yield _fact(
         f"refund:{refund.stripe_id}",
@@ -187,6 +187,11 @@ def _refund(refund: RefundFact, movements: dict[str, Movement]) -> Iterator[Line
             refund.charge,
             failure.stripe_id,
         )
+
+
+def _was_only_held(charge: ChargeFact | None) -> bool:
+    """Tell whether some of the amount was never taken: letting go of it is a refund at Stripe, but moves nothing."""
+    return charge is not None and charge.amount_captured < charge.amount
 
 
 def _fact(

@@ -16,13 +16,17 @@ LATEST = 2**37
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Objects of a list, none of them twice, and when Stripe showed them by its own clock."""
+    """Objects of a list, none of them twice, and when Stripe showed them by its own clock.
+
+    `last_id` is what the next page starts after; empty on the last page.
+    """
 
     objects: list[dict[str, Any]]
     observed_at: dt.datetime
+    last_id: str
 
 
-class _WindowLostError(Exception):
+class WindowLostError(Exception):
     """The cursor leads nowhere: what lies beyond it is only found from the start of the list."""
 
 
@@ -32,45 +36,62 @@ def pages(
     *,
     livemode: bool,
     since: dt.datetime | None,
+    until: dt.datetime | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> Iterator[Page]:
-    """Give every page of the objects created at or after `since`; None means all there are.
+    """Give every page of the objects created at or after `since` and before `until`; None is no bound.
 
-    There is no upper bound, so that an object whose second is not over yet is not left out for good. When Stripe
-    loses the cursor, the list is read again from its newest object: an object may then come twice, never not at
-    all. Raise ReadError; a generator that ends without one has given the whole list.
+    What is new is read without an upper bound, so that an object whose second is not over yet is not left out for
+    good. When Stripe loses the cursor, the list is read again from its newest object: an object may then come
+    twice, never not at all. Raise ReadError; a generator that ends without one has given the whole list.
     """
-    bounds = {**(params or {}), "limit": PAGE_LENGTH}
-    if since is not None:
-        bounds["created"] = {"gte": int(since.timestamp())}
     for _ in range(MOST_TRIES):
         try:
-            yield from _window(reader, path, bounds, livemode)
+            yield from _window(reader, path, bounds(since, until, params), livemode)
             return
-        except (_WindowLostError, CursorGoneError):
+        except (WindowLostError, CursorGoneError):
             continue
-    raise MalformedAnswerError(f"Stripe's list {path} broke off {MOST_TRIES} times before its end.")
+    raise broken_off(path)
+
+
+def broken_off(path: str) -> MalformedAnswerError:
+    return MalformedAnswerError(f"Stripe's list {path} broke off {MOST_TRIES} times before its end.")
+
+
+def bounds(since: dt.datetime | None, until: dt.datetime | None, params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The parameters of a list's pages between two moments of whole seconds."""
+    created = {"gte": since, "lt": until}
+    given = {name: int(moment.timestamp()) for name, moment in created.items() if moment}
+    return {**(params or {}), "limit": PAGE_LENGTH, **({"created": given} if given else {})}
 
 
 def _window(reader: StripeReader, path: str, bounds: Mapping[str, Any], livemode: bool) -> Iterator[Page]:
     seen: set[str] = set()
     after: dict[str, str] = {}
     while True:
-        answer = reader.get(path, {**bounds, **after})
-        listed, has_more = _validated(answer.data, path, livemode)
-        if not listed:
-            if has_more:
-                raise _WindowLostError
-            yield Page([], answer.date)
+        page = one_page(reader, path, {**bounds, **after}, livemode)
+        fresh = [item for item in page.objects if item["id"] not in seen]
+        if page.objects and not fresh:
+            raise repeated(path)
+        seen.update(item["id"] for item in fresh)
+        yield Page(fresh, page.observed_at, page.last_id)
+        if not page.last_id:
             return
-        fresh = {item["id"]: item for item in listed if item["id"] not in seen}
-        if not fresh:
-            raise MalformedAnswerError(f"Stripe's list {path} repeats a page.", request_id=answer.request_id)
-        seen.update(fresh)
-        yield Page(list(fresh.values()), answer.date)
-        if not has_more:
-            return
-        after = {"starting_after": listed[-1]["id"]}
+        after = {"starting_after": page.last_id}
+
+
+def repeated(path: str) -> MalformedAnswerError:
+    return MalformedAnswerError(f"Stripe's list {path} repeats a page.")
+
+
+def one_page(reader: StripeReader, path: str, params: Mapping[str, Any], livemode: bool) -> Page:
+    """Read one page, validated. Raise ReadError, and WindowLostError for one that is empty and yet not the last."""
+    answer = reader.get(path, params)
+    listed, has_more = _validated(answer.data, path, livemode)
+    if has_more and not listed:
+        raise WindowLostError
+    objects = list({item["id"]: item for item in listed}.values())
+    return Page(objects, answer.date, listed[-1]["id"] if has_more else "")
 
 
 def _validated(data: dict[str, Any], path: str, livemode: bool) -> tuple[list[dict[str, Any]], bool]:

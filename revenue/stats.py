@@ -14,10 +14,9 @@ import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
-from django.db.models import Count
 
 from revenue.attribution import Evidence, Model, Reason
 from revenue.models import Connection
@@ -25,7 +24,8 @@ from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.money import mean
 from sites.models import Site
 from sites.periods import Period
-from tracking.models import Visit
+from tracking import counting
+from tracking.counting import Asked
 
 MODELS = {
     "last_non_direct": "Last source but direct",
@@ -35,27 +35,18 @@ MODELS = {
 DEFAULT_MODEL = "last_non_direct"
 
 
-class Dimension(NamedTuple):
-    """Where a breakdown finds its value: on the credited decision, and on what visitors did."""
-
-    credited: str
-    table: str
-    seen: str
-    moment: str
-
-
-# The only names that are ever written into a query.
+# What a breakdown can be by: a column of the credited decision, with the dimension of visits that it stands for.
 DIMENSIONS = {
     **{
-        name: Dimension(name, "tracking_visit", name, "started_at")
+        name: name
         for name in (
             *("channel", "source", "referrer"),
             *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
             *("country", "region", "browser", "os", "device"),
         )
     },
-    "landing_page": Dimension("landing_page", "tracking_visit", "entry_path", "started_at"),
-    "page": Dimension("page", "tracking_view", "path", "at"),
+    "landing_page": "entry_page",
+    "page": "page",
 }
 
 
@@ -184,7 +175,7 @@ def _lines(value: str = "NULL") -> str:
     """
 
 
-def _asked(site: Site, period: Period, model: Model) -> dict[str, Any]:
+def _named(site: Site, period: Period, model: Model) -> dict[str, Any]:
     return {
         "site": site.pk,
         "start": period.start_at,
@@ -229,12 +220,6 @@ def fingerprint(site: Site) -> str:
     return str(text)
 
 
-def visitors(site: Site, period: Period) -> int:
-    """Count the day-visitors of the period, as the dashboard does."""
-    counted = Visit.objects.for_site(site).during(period).aggregate(count=Count("visitor", distinct=True))
-    return int(counted["count"])
-
-
 def totals(site: Site, period: Period, model: Model) -> list[Totals]:
     """Sum up the period, a row per currency, the one with most orders first."""
     found = _rows(
@@ -245,7 +230,7 @@ def totals(site: Site, period: Period, model: Model) -> list[Totals]:
                coalesce(-sum(amount) FILTER (WHERE kind = 'fee'), 0)::bigint AS fees
         FROM lines GROUP BY currency, credit, reason ORDER BY currency, credit, orders DESC, reason
         """,
-        _asked(site, period, model),
+        _named(site, period, model),
     )
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: dict[str, list[Unattributed]] = defaultdict(list)
@@ -276,25 +261,23 @@ def totals(site: Site, period: Period, model: Model) -> list[Totals]:
     return sorted(answer, key=lambda row: (-row.orders, row.currency))
 
 
-def breakdown(site: Site, period: Period, by: str, model: Model, currency: str, limit: int | None = None) -> Breakdown:
+def breakdown(asked: Asked, by: str, model: Model, currency: str, limit: int | None = None) -> Breakdown:
     """Split the period by one of DIMENSIONS: what each value earned, best first, with its visitors.
 
     The rows, the others and the unattributed together are the net of `totals`.
     """
-    dimension = DIMENSIONS[by]
+    assert by in DIMENSIONS
+    counted, counted_parameters = counting.by_value(DIMENSIONS[by], asked, ["visitors"]).named("counted")
     found = _rows(
         f"""
-        WITH {_lines(f"decision.{dimension.credited}")},
+        WITH {_lines(f"decision.{by}")},
         money AS (
             SELECT credit = 'nobody' AS is_nobody, CASE credit WHEN 'site' THEN value ELSE '' END AS value,
                    {SUMS}
             FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' AND kind <> 'fee' GROUP BY 1, 2
         ),
         audience AS (
-            SELECT false AS is_nobody, {dimension.seen} AS value, count(DISTINCT visitor) AS visitors
-            FROM {dimension.table}
-            WHERE site_id = %(site)s AND {dimension.moment} >= %(start)s AND {dimension.moment} < %(end)s
-            GROUP BY 2
+            SELECT false AS is_nobody, value, sum(visitors)::bigint AS visitors FROM ({counted}) counted GROUP BY 2
         ),
         ranked AS (
             SELECT is_nobody, value, gross, refunded, disputed, net, orders, visitors,
@@ -311,7 +294,7 @@ def breakdown(site: Site, period: Period, by: str, model: Model, currency: str, 
                coalesce(sum(orders), 0)::bigint, coalesce(sum(visitors), 0)::bigint
         FROM ranked GROUP BY is_nobody, is_rest, LEAST(place, %(limit)s + 1) ORDER BY min(place)
         """,
-        {**_asked(site, period, model), "currency": currency, "limit": limit},
+        {**_named(asked.site, asked.period, model), **counted_parameters, "currency": currency, "limit": limit},
     )
     rows, others, unattributed = [], None, None
     for is_nobody, is_rest, value, *figures in found:
@@ -324,8 +307,9 @@ def breakdown(site: Site, period: Period, by: str, model: Model, currency: str, 
     return Breakdown(tuple(rows), others, unattributed)
 
 
-def by_day(site: Site, period: Period, model: Model, currency: str) -> list[Row]:
+def by_day(asked: Asked, model: Model, currency: str) -> list[Row]:
     """Give a row for each day of the period, in order; its value is the day as an ISO date."""
+    counted, counted_parameters = counting.by_day(asked).named("counted")
     found = _rows(
         f"""
         WITH {_lines()},
@@ -334,9 +318,7 @@ def by_day(site: Site, period: Period, model: Model, currency: str) -> list[Row]
             FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' GROUP BY 1
         ),
         audience AS (
-            SELECT (started_at AT TIME ZONE %(zone)s)::date AS day, count(DISTINCT visitor) AS visitors
-            FROM tracking_visit
-            WHERE site_id = %(site)s AND started_at >= %(start)s AND started_at < %(end)s GROUP BY 1
+            SELECT day, sum(visitors)::bigint AS visitors FROM ({counted}) counted GROUP BY 1
         )
         SELECT moment::date::text, coalesce(gross, 0), coalesce(refunded, 0), coalesce(disputed, 0),
                coalesce(net, 0), coalesce(orders, 0), coalesce(visitors, 0)
@@ -346,11 +328,12 @@ def by_day(site: Site, period: Period, model: Model, currency: str) -> list[Row]
         ORDER BY moment
         """,
         {
-            **_asked(site, period, model),
+            **_named(asked.site, asked.period, model),
+            **counted_parameters,
             "currency": currency,
-            "zone": period.zone.key,
-            "first": period.first_on,
-            "last": period.last_on,
+            "zone": asked.period.zone.key,
+            "first": asked.period.first_on,
+            "last": asked.period.last_on,
         },
     )
     return [Row(day, currency, *figures) for day, *figures in found]
@@ -403,7 +386,7 @@ def payments(
         ) session ON true
         ORDER BY occurred_at DESC, charges.charge
         """,
-        {**_asked(site, period, model), "search": search, "page": page, "per_page": per_page},
+        {**_named(site, period, model), "search": search, "page": page, "per_page": per_page},
     )
     rows = tuple(
         Payment(*[*row, Evidence(evidence) if evidence else None, Reason(reason) if reason else None])

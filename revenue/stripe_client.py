@@ -44,6 +44,7 @@ PERMISSIONS = {
     "/v1/checkout/sessions": "Checkout Sessions",
     "/v1/disputes": "Disputes",
     "/v1/events": "Events",
+    "/v1/invoice_payments": "Invoices",
     "/v1/refunds": "Charges and Refunds",
 }
 
@@ -103,11 +104,21 @@ class StripeUnreachableError(ReadError):
 
 
 class ThrottledError(StripeUnreachableError):
+    """`wait` is how many seconds Stripe asks to wait; 0 when it does not say."""
+
     sentence = "Stripe does not allow more reads at the moment."
+
+    def __init__(self, wait: float = 0, **details: Any) -> None:
+        self.wait = wait
+        super().__init__(**details)
 
 
 class MalformedAnswerError(ReadError):
     sentence = "What answered is not Stripe, or its answer is damaged."
+
+
+class AccountChangedError(ReadError):
+    sentence = "The key opens another Stripe account than the one that was connected with it."
 
 
 class WrongModeError(ReadError):
@@ -162,24 +173,30 @@ class DirectSession(requests.Session):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a read is tried, and how long an answer may be silent each time."""
+    """How often a read is tried, how long an answer may be silent each time, and how long Stripe may put us off."""
 
     tries: int
     seconds: float
+    wait: float
 
 
-UNATTENDED = Patience(MOST_TRIES, READ_SECONDS)
+UNATTENDED = Patience(MOST_TRIES, READ_SECONDS, LONGEST_WAIT)
 # With somebody, and a thread of the web server, waiting for the page.
-ATTENDED = Patience(2, 6)
+ATTENDED = Patience(2, 6, 3)
 
 
 class StripeReader:
     """Reads one account with its key, for one task: neither shared between threads nor kept."""
 
     def __init__(
-        self, key: Secret, patience: Patience = UNATTENDED, sleep: Callable[[float], None] = time.sleep
+        self,
+        key: Secret,
+        patience: Patience = UNATTENDED,
+        sleep: Callable[[float], None] = time.sleep,
+        before_read: Callable[[], None] | None = None,
     ) -> None:
         self.reads = 0
+        self._before_read = before_read
         self._patience = patience
         self._sleep = sleep
         self._session = DirectSession()
@@ -197,17 +214,20 @@ class StripeReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._session.close()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Give Stripe's answer to `GET path`; what may pass is tried again. Raise ReadError."""
         answer, wait = self._try(path, params or {})
         for tried in range(1, self._patience.tries):
-            if wait is None:
+            # Whoever is to wait for long had better come back another time.
+            if wait is None or wait > self._patience.wait:
                 break
-            # Half of the pause is random, so that readers who were refused together do not return together.
-            pause = max(wait, 2.0 ** (tried - 1) * (0.5 + random.random() / 2))
-            self._sleep(min(pause, LONGEST_WAIT))
+            # Part of the pause is random, so that readers who were refused together do not return together.
+            self._sleep(wait + 2.0 ** (tried - 1) * (0.5 + random.random() / 2))
             answer, wait = self._try(path, params or {})
         if isinstance(answer, ReadError):
             raise answer
@@ -219,6 +239,8 @@ class StripeReader:
         The error is handed back, not raised, so that the library's own, with the key or a body in it, is not
         attached to it as its context.
         """
+        if self._before_read:
+            self._before_read()
         self.reads += 1
         try:
             response = self._client.raw_request("get", path, **params)
@@ -249,7 +271,8 @@ def _named(error: stripe.StripeError, path: str) -> tuple[ReadError, float | Non
     if status == 0:
         return StripeUnreachableError(**details), 0
     if status == 429:
-        return ThrottledError(**details), _seconds((error.headers or {}).get("Retry-After"))
+        wait = _seconds((error.headers or {}).get("Retry-After"))
+        return ThrottledError(wait, **details), wait
     if status == 409 or status >= 500:
         return StripeUnreachableError(**details), 0
     if status == 401:

@@ -1,89 +1,43 @@
 """One sync of a connection: what changed at Stripe becomes rows, ledger lines and decisions.
 
-No list of Stripe's can be asked for what changed, `created` has whole seconds, and objects show up late. So each
-list is read again from a while before the moment it is covered to, everything is stored by id, and the moment
-moves only when a list was read to its end. Events tell what to read again, never what it is worth. A run that
-dies anywhere leaves nothing that the next one does not repair.
+A run that dies anywhere leaves nothing that the next one does not repair.
 """
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from operator import attrgetter
 from typing import Any
-from urllib.parse import quote
 
 from django.db import connection as database
-from django.db.models import Count, Exists, F, Min, OuterRef, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from revenue import ledger
 from revenue.attribution import Model
 from revenue.crediting import credit
 from revenue.encryption import UnreadableError
-from revenue.mirror import MODELS, Tally, object_type, store
-from revenue.models import (
-    Attribution,
-    BalanceTransaction,
-    Charge,
-    CheckoutSession,
-    Connection,
-    Dispute,
-    LedgerLine,
-    Refund,
-    Stream,
-    StripeAccount,
-)
+from revenue.mirror import Tally
+from revenue.models import Attribution, BalanceTransaction, Connection, LedgerLine, Slice, Stream, StripeAccount
 from revenue.models.accounts import Status
 from revenue.models.ledger import Kind
-from revenue.models.mirror import Mirrored
-from revenue.pager import Page, check_object, pages
+from revenue.ration import Ration, RationSpentError
 from revenue.secrecy import scrub
+from revenue.streams import LISTS, MONEY
 from revenue.stripe_client import (
-    READ_SECONDS,
+    AccountChangedError,
     KeyRefusedError,
-    MalformedAnswerError,
-    NotFoundError,
-    PermissionMissingError,
     ReadError,
     StripeReader,
+    ThrottledError,
 )
+from revenue.tick import Plan, Tick
 
-# Stripe shows objects up to ten minutes after it has stamped them.
-OVERLAP = dt.timedelta(minutes=15)
-# What was created in the last minute before a list was read may have been missed in it.
-LAG = dt.timedelta(seconds=60)
-# With an events read each quarter of an hour, five lists every two hours keep a quiet account at 156 reads a day:
-# under half of the 10,000 in 30 days that Stripe grants it.
-DRAIN_EVERY = dt.timedelta(hours=2)
-# An answer that was a while on its way may be older than its Date says.
-ANSWER_AGE = dt.timedelta(seconds=READ_SECONDS)
-# How many objects that are not final are read again with each drain, each at most once an hour.
-MOST_REFETCHED = 20
-REFETCH_AFTER = dt.timedelta(hours=1)
+# A key that was refused is tried again now and then: a permission may have been granted, or a network set right.
+REFUSED_AGAIN = dt.timedelta(hours=1)
+# How long a run that the beat began may read history before the next one looks what is new.
+BACKFILL_SECONDS = 600.0
+NO_PAUSE = dt.timedelta(0)
 LOCK = 1_215_655_266
-
-LISTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "checkout_session": ("/v1/checkout/sessions", {}),
-    # One read brings a hundred movements together with their charges, refunds and disputes.
-    "balance_transaction": ("/v1/balance_transactions", {"expand": ["data.source"]}),
-    "charge": ("/v1/charges", {}),
-    "refund": ("/v1/refunds", {}),
-    "dispute": ("/v1/disputes", {}),
-}
-EVENTS = "/v1/events"
-# Stripe takes twenty names at most. The first `refund.*` were only sent for some refunds, so both families count.
-HINTS = [
-    *("checkout.session.completed", "checkout.session.async_payment_succeeded"),
-    *("checkout.session.async_payment_failed", "checkout.session.expired"),
-    *("charge.succeeded", "charge.captured", "charge.updated", "charge.failed", "charge.refunded"),
-    *("charge.expired", "charge.refund.updated", "refund.created", "refund.updated", "refund.failed"),
-    *("charge.dispute.created", "charge.dispute.closed"),
-    *("charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated"),
-    *("invoice_payment.paid", "invoice.paid"),
-]
-CLOSED_DISPUTE = ["won", "lost", "warning_closed", "prevented"]
 
 
 class LockedError(Exception):
@@ -133,63 +87,81 @@ class Report:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """An event's word that an object changed at a moment."""
-
-    type: str
-    id: str
-    at: dt.datetime
-
-
 def sync(
     connection: Connection,
     now: dt.datetime,
     *,
     drain: bool = False,
     full: bool = False,
+    since: dt.datetime | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Bring the account of `connection` up to date.
 
-    Without `drain`, the lists are only read when an event hints at something new or two hours have passed. `full`
-    reads them from the account's first day, and decides again what no visit was credited with. What keeps Stripe
-    from being read stands in the report and on the connection. Raise LockedError.
+    Without `drain`, as the beat has it, the lists are only read when an event hints at something new or they are
+    due, and only so much as the day's part of Stripe's ration allows. `full` reads everything again, or everything
+    created `since` then, and decides again what no visit was credited with. What keeps Stripe from being read
+    stands in the report and on the connection. Raise LockedError.
     """
     account = connection.account
-    tick = _Tick(account, now, full, progress)
-    status, problem = Status.DISCONNECTED, "The connection has no key any more."
+    is_asked_for = drain or full
+    ration = Ration(account, now, is_asked_for=is_asked_for or connection.synced_at is None)
+    plan = Plan(is_asked_for, full, since, None if is_asked_for else BACKFILL_SECONDS)
+    outcome = _Outcome(Status.DISCONNECTED, "The connection has no key any more.")
+    tick = Tick(account, now, ration, plan, lambda count: _open(connection, count), progress)
     if connection.sealed_key:
         with _only_run(account):
             Connection.objects.filter(pk=connection.pk).update(tried_at=now)
-            status, problem = _read(connection, tick, drain or full)
+            outcome = _read(connection, tick)
             credit(account, now, again=full)
-            _note(connection, status, problem, now)
-    return _report(connection, tick, status, problem)
+            _note(connection, outcome, now)
+            ration.measure()
+            StripeAccount.objects.filter(pk=account.pk).update(due_at=now + max(outcome.pause, ration.pace.tick))
+    return _report(connection, tick, outcome)
 
 
-def _read(connection: Connection, tick: "_Tick", drain: bool) -> tuple[Status, str]:
-    """Let the tick read Stripe; give what became of it. Pages stored before an error stay."""
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a reading, and how long the account is to be left alone at least."""
+
+    status: Status
+    problem: str = ""
+    pause: dt.timedelta = NO_PAUSE
+
+
+def _open(connection: Connection, before_read: Callable[[], None]) -> StripeReader:
+    return StripeReader(connection.open_key(), before_read=before_read)
+
+
+def _read(connection: Connection, tick: Tick) -> _Outcome:
+    """Let the tick read Stripe. Pages stored before an error stay."""
     try:
-        with StripeReader(connection.open_key()) as reader:
+        with _open(connection, tick.ration.count) as reader:
             try:
-                tick.run(reader, drain)
+                tick.run(reader)
             finally:
-                tick.reads = reader.reads
+                tick.ration.keep()
     except UnreadableError as error:
-        return Status.KEY_UNREADABLE, str(error)
+        return _Outcome(Status.KEY_UNREADABLE, str(error))
     except KeyRefusedError as error:
-        return Status.KEY_REFUSED, str(error)
+        return _Outcome(Status.KEY_REFUSED, str(error), REFUSED_AGAIN)
+    except AccountChangedError as error:
+        return _Outcome(Status.ACCOUNT_CHANGED, str(error), REFUSED_AGAIN)
+    except RationSpentError as error:
+        return _Outcome(Status.RATIONED, str(error))
+    except ThrottledError as error:
+        return _Outcome(Status.THROTTLED, str(error), dt.timedelta(seconds=error.wait))
     except ReadError as error:
-        return Status.UNREACHABLE, str(error)
-    problem = " ".join(tick.problems)
-    return (Status.UNREACHABLE if problem else Status.CONNECTED), problem
+        return _Outcome(Status.UNREACHABLE, str(error))
+    return _Outcome(Status.UNREACHABLE, tick.problem) if tick.problem else _Outcome(Status.CONNECTED)
 
 
-def _note(connection: Connection, status: Status, problem: str, now: dt.datetime) -> None:
+def _note(connection: Connection, outcome: _Outcome, now: dt.datetime) -> None:
     """Write on the connection how it went, unless its key was replaced or removed meanwhile."""
-    news: dict[str, Any] = {"status": status, "problem": scrub(problem)[:300]}
-    if status == Status.CONNECTED:
+    news: dict[str, Any] = {"status": outcome.status, "problem": scrub(outcome.problem)[:300]}
+    if outcome.status == Status.CONNECTED:
+        # What one site's key has read is there for every site of the account.
+        Connection.objects.filter(account=connection.account_id, status=Status.CONNECTED).update(synced_at=now)
         news["synced_at"] = now
     Connection.objects.filter(pk=connection.pk, sealed_key=connection.sealed_key).update(**news)
 
@@ -208,177 +180,8 @@ def _only_run(account: StripeAccount) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, account.pk])
 
 
-class _Tick:
-    """One reading of an account. Time is Stripe's: that of the first answer."""
-
-    reader: StripeReader
-
-    def __init__(
-        self, account: StripeAccount, now: dt.datetime, full: bool, progress: Callable[[str], None] | None
-    ) -> None:
-        self.account, self.now, self.full = account, now, full
-        self.began_at: dt.datetime | None = None
-        self.reads = 0
-        self.tallies = {name: Tally() for name in LISTS}
-        self.read_again: set[str] = set()
-        self.problems: list[str] = []
-        self.is_damaged = False
-        self.is_complete = False
-        self._progress = progress
-
-    def run(self, reader: StripeReader, drain: bool) -> None:
-        self.reader = reader
-        events = self._stream("event")
-        hints: list[Hint] = []
-        are_hints_read = False
-        with self._tolerance("event"):
-            hints = self._hints(events)
-            are_hints_read = True
-        outdated = self._outdated(hints)
-        if drain or outdated or any(self._is_due(self._stream(name)) for name in LISTS):
-            for name in LISTS:
-                with self._tolerance(name):
-                    self._drain(name, {hint.id for hint in hints})
-            for hint in outdated:
-                # The lists did not bring what was created long ago.
-                if hint.type in MODELS and hint.id not in self.read_again:
-                    with self._tolerance(hint.type):
-                        self._fetch(hint.type, hint.id)
-            for row in self._unfinished():
-                with self._tolerance(object_type(row)):
-                    self._fetch(object_type(row), row.stripe_id)
-        # What could not be read again now is hinted at again next time.
-        if are_hints_read and not self.is_damaged:
-            self._cover(events)
-        self.is_complete = True
-
-    @contextmanager
-    def _tolerance(self, name: str) -> Iterator[None]:
-        """Let one list's trouble be no reason to leave the others unread."""
-        try:
-            yield
-        except (PermissionMissingError, MalformedAnswerError) as error:
-            self.is_damaged |= isinstance(error, MalformedAnswerError)
-            problem = f"{name}: {error.sentence}"
-            if problem not in self.problems:
-                self.problems.append(problem)
-
-    def _stream(self, name: str) -> Stream:
-        return Stream.objects.get_or_create(account=self.account, name=name)[0]
-
-    def _is_due(self, stream: Stream) -> bool:
-        # A clock that was set back must not put off the next drain.
-        return stream.drained_at is None or not self.now - DRAIN_EVERY < stream.drained_at <= self.now
-
-    def _pages(self, path: str, since: dt.datetime | None, params: dict[str, Any]) -> Iterator[Page]:
-        for page in pages(self.reader, path, livemode=self.account.livemode, since=since, params=params):
-            self.began_at = self.began_at or page.observed_at
-            yield page
-
-    def _hints(self, events: Stream) -> list[Hint]:
-        """Read which objects changed since the last time; nothing, before the lists were ever read."""
-        newest: dict[str, Hint] = {}
-        if events.covered_to:
-            for page in self._pages(EVENTS, events.covered_to - OVERLAP, {"types": HINTS}):
-                for hint in filter(None, map(_hint, page.objects)):
-                    newest[hint.id] = max(newest.get(hint.id, hint), hint, key=attrgetter("at"))
-        return sorted(newest.values(), key=attrgetter("at"))
-
-    def _observed(self, hints: Iterable[Hint]) -> dict[str, dt.datetime]:
-        ids = defaultdict(list)
-        for hint in hints:
-            ids[hint.type].append(hint.id)
-        return {
-            row.stripe_id: row.observed_at
-            for name, wanted in ids.items()
-            if name in MODELS
-            for row in MODELS[name]._base_manager.filter(account=self.account, stripe_id__in=wanted)
-        }
-
-    def _outdated(self, hints: list[Hint]) -> list[Hint]:
-        """The events' objects that were not certainly read after the event."""
-        observed = self._observed(hints)
-        covered_to = self._stream("charge").covered_to
-        outdated = []
-        for hint in hints:
-            # An invoice has no row here: the charge that pays it is in the lists.
-            seen_at = observed.get(hint.id) if hint.type in MODELS else covered_to
-            if seen_at is None or seen_at <= hint.at + ANSWER_AGE:
-                outdated.append(hint)
-        return outdated
-
-    def _drain(self, name: str, hinted: Collection[str]) -> None:
-        stream = self._stream(name)
-        path, params = LISTS[name]
-        expected_since = stream.covered_to - OVERLAP if stream.covered_to else None
-        for page in self._pages(path, None if self.full else expected_since, params):
-            stored = store(self.account, page.objects, page.observed_at, self.tallies, expected_since, hinted)
-            self.read_again |= stored.intersection(hinted)
-            self._tell(f"{name}: {self.tallies[name].seen}")
-        self._cover(stream)
-
-    def _cover(self, stream: Stream) -> None:
-        """Move the moment before which nothing is missing; never back, whatever a clock says."""
-        if self.began_at:
-            moment = self.began_at - LAG
-            Stream.objects.filter(Q(covered_to=None) | Q(covered_to__lte=moment), pk=stream.pk).update(
-                covered_to=moment, drained_at=self.now
-            )
-
-    def _unfinished(self) -> list[Mirrored]:
-        """Objects that can still change, however old they are: those not looked at for the longest time."""
-        assert self.began_at
-        due: list[Mirrored] = []
-        for model, condition in UNFINISHED.items():
-            found = model._base_manager.filter(
-                condition, account=self.account, observed_at__lte=self.began_at - REFETCH_AFTER
-            )
-            due.extend(found.order_by("observed_at")[:MOST_REFETCHED])
-        return sorted(due, key=attrgetter("observed_at"))[:MOST_REFETCHED]
-
-    def _fetch(self, name: str, identity: str) -> None:
-        path, _ = LISTS[name]
-        try:
-            answer = self.reader.get(f"{path}/{quote(identity, safe='')}")
-        except NotFoundError:
-            # Not visible yet, or deleted: in either case it must not keep the others from their turn.
-            MODELS[name]._base_manager.filter(
-                account=self.account, stripe_id=identity, observed_at__lt=self.began_at
-            ).update(observed_at=self.began_at)
-            return
-        check_object(answer.data, path, self.account.livemode)
-        store(self.account, [answer.data], answer.date, self.tallies)
-
-    def _tell(self, text: str) -> None:
-        if self._progress:
-            self._progress(text)
-
-
-UNFINISHED: dict[type[Mirrored], Q] = {
-    CheckoutSession: Q(status="open", observed_at__lt=F("expires_at") + dt.timedelta(hours=1))
-    | Q(status="complete", payment_status="unpaid"),
-    Charge: Q(status="pending") | Q(status="succeeded", captured=False, amount_refunded__lt=F("amount")),
-    Refund: Q(status__in=["pending", "requires_action"]),
-    Dispute: ~Q(status__in=CLOSED_DISPUTE),
-}
-
-
-def _hint(event: dict[str, Any]) -> Hint | None:
-    """Which object an event is about. Its amounts are not looked at: they may be in the form of years ago."""
-    data = event.get("data")
-    about = data.get("object") if isinstance(data, dict) else None
-    if not isinstance(about, dict):
-        return None
-    kind, identity = about.get("object"), about.get("id")
-    if not isinstance(kind, str) or not isinstance(identity, str):
-        return None
-    return Hint(kind.replace(".", "_"), identity, dt.datetime.fromtimestamp(event["created"], dt.UTC))
-
-
-def _report(connection: Connection, tick: _Tick, status: Status, problem: str) -> Report:
+def _report(connection: Connection, tick: Tick, outcome: _Outcome) -> Report:
     account = connection.account
-    covered = Stream.objects.filter(account=account, name__in=LISTS).exclude(covered_to=None)
-    covered_to = covered.aggregate(count=Count("pk"), moment=Min("covered_to"))
     paid = LedgerLine.objects.filter(account=account, kind=Kind.CHARGE)
     decisions = (
         Attribution.objects.filter(account=account, model=Model.LAST_NON_DIRECT, charge__in=paid.values("charge"))
@@ -391,16 +194,24 @@ def _report(connection: Connection, tick: _Tick, status: Status, problem: str) -
         site=connection.site.domain,
         account=account.acct_id,
         mode=account.mode,
-        status=status.value,
-        covered_to=covered_to["moment"] if covered_to["count"] == len(LISTS) else None,
-        reads=tick.reads,
+        status=outcome.status.value,
+        covered_to=_covered_to(account),
+        reads=tick.ration.reads,
         objects=tick.tallies,
         attributed=unattributed.pop("", 0),
         unattributed=unattributed,
         unmatched_balance_transactions=_unmatched(account),
-        error=scrub(problem),
+        error=scrub(outcome.problem),
         is_in_part=bool(tick.problems) and tick.is_complete,
     )
+
+
+def _covered_to(account: StripeAccount) -> dt.datetime | None:
+    """Every list was read once, the history too, and those in which money moves are read up to then."""
+    covered = Stream.objects.filter(account=account, name__in=LISTS).exclude(covered_to=None)
+    found = covered.aggregate(count=Count("pk"), moment=Min("covered_to", filter=Q(name__in=MONEY)))
+    is_whole = found["count"] == len(LISTS) and not Slice.objects.filter(account=account, is_known=False).exists()
+    return found["moment"] if is_whole else None
 
 
 def _unmatched(account: StripeAccount) -> int:

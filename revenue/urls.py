@@ -8,6 +8,7 @@ app_name = "revenue"
 urlpatterns = [
     path("<domain:domain>/revenue/", views.dashboard, name="dashboard"),
     path("<domain:domain>/revenue/as-of/", views.as_of, name="as-of"),
+    path("<domain:domain>/revenue/headline/", views.headline, name="headline"),
     path("<domain:domain>/revenue/totals/", views.totals, name="totals"),
     path("<domain:domain>/revenue/by-day/", views.by_day, name="by-day"),
     path("<domain:domain>/revenue/channels/", views.channels, name="channels"),

@@ -19,11 +19,14 @@ from revenue.attribution import Model
 from revenue.forms import ConnectForm
 from revenue.models import Connection
 from revenue.money import format_money, mean
+from revenue.ration import usage
 from revenue.stats import Totals
 from sites import periods
 from sites.access import get_site_or_404
 from sites.models import Role, Site
 from sites.periods import Period
+from tracking import questions
+from tracking.stats import ask, visitors
 
 ROWS = 10
 FALLBACK_CURRENCY = "usd"
@@ -79,7 +82,7 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
         return render(request, "revenue/not_connected.html", context)
     asked = _asked(request, site)
     context |= {"asked": asked, "periods": periods.LABELS, "models": MODELS, **_totals(site, asked)}
-    context["days"] = stats.by_day(site, asked.period, asked.model, asked.currency)
+    context["days"] = stats.by_day(ask(site, asked.period), asked.model, asked.currency)
     return render(request, "revenue/dashboard.html", context)
 
 
@@ -99,10 +102,21 @@ def totals(request: HttpRequest, domain: str) -> HttpResponse:
     return render(request, "revenue/_totals.html", {"site": site, "asked": asked, **_totals(site, asked)})
 
 
+def headline(request: HttpRequest, domain: str) -> HttpResponse:
+    """The period's revenue for the traffic dashboard; nothing without a Stripe account."""
+    site = get_site_or_404(request, domain)
+    if not stats.connections(site):
+        return HttpResponse()
+    asked = _asked(request, site)
+    context = {"site": site, "asked": asked, **_totals(site, asked)}
+    context["has_filters"] = bool(questions.read(request.GET, timezone.now(), site.zone).filters)
+    return render(request, "revenue/_headline.html", context)
+
+
 def by_day(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     asked = _asked(request, site)
-    days = stats.by_day(site, asked.period, asked.model, asked.currency)
+    days = stats.by_day(ask(site, asked.period), asked.model, asked.currency)
     return render(request, "revenue/_by_day.html", {"site": site, "asked": asked, "days": days})
 
 
@@ -168,7 +182,7 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
         "site": site,
         "section": "settings",
         "form": form,
-        "connections": stats.connections(site),
+        "connections": [(each, usage(each.account, timezone.now())) for each in stats.connections(site)],
         "browser_code": render_to_string("revenue/checkout_browser.txt"),
         "server_code": render_to_string("revenue/checkout_server.txt"),
     }
@@ -194,7 +208,7 @@ def disconnect(request: HttpRequest, domain: str, number: int) -> HttpResponse:
 def _breakdown(request: HttpRequest, domain: str, template: str, by: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     asked = _asked(request, site)
-    found = stats.breakdown(site, asked.period, by, asked.model, asked.currency, ROWS)
+    found = stats.breakdown(ask(site, asked.period), by, asked.model, asked.currency, ROWS)
     return render(request, template, {"found": found, "address": request.get_full_path()})
 
 
@@ -217,14 +231,14 @@ def _totals(site: Site, asked: Question) -> dict[str, Any]:
     """Give what the headline shows: the totals of one currency, and of which other currencies there are some."""
     found = stats.totals(site, asked.period, asked.model)
     total = next((row for row in found if row.currency == asked.currency), Totals(asked.currency))
-    visitors = stats.visitors(site, asked.period)
+    seen = visitors(ask(site, asked.period))
     connected = stats.connections(site)
     return {
         "total": total,
         "currencies": sorted({row.currency for row in found if row.orders or row.net} | {asked.currency}),
         "fees": " + ".join(format_money(row.fees, row.currency) for row in found if row.fees),
-        "visitors": visitors,
-        "per_visitor": mean(total.net, visitors) if visitors else None,
+        "visitors": seen,
+        "per_visitor": mean(total.net, seen) if seen else None,
         "connections": connected,
         "is_test_money": not any(each.account.livemode for each in connected),
         "as_of": stats.as_of(connected),

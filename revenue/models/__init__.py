@@ -1,7 +1,8 @@
-from revenue.models.accounts import Connection, Connections, Stream, StripeAccount
+from revenue.models.accounts import Connection, Connections, ReadCount, Slice, Stream, StripeAccount
 from revenue.models.decisions import Attribution
+from revenue.models.findings import Finding
 from revenue.models.ledger import LedgerLine
-from revenue.models.mirror import BalanceTransaction, Charge, CheckoutSession, Dispute, Refund
+from revenue.models.mirror import BalanceTransaction, Charge, CheckoutSession, Dispute, InvoicePayment, Refund
 
 __all__ = [
     "Attribution",
@@ -11,8 +12,12 @@ __all__ = [
     "Connection",
     "Connections",
     "Dispute",
+    "Finding",
+    "InvoicePayment",
     "LedgerLine",
+    "ReadCount",
     "Refund",
+    "Slice",
     "Stream",
     "StripeAccount",
 ]

@@ -1,6 +1,8 @@
+import datetime as dt
 from typing import ClassVar, Self
 
 from django.db import models
+from django.db.models import ExpressionWrapper, F, Q
 
 from revenue import encryption
 from revenue.secrecy import Secret
@@ -24,6 +26,8 @@ class StripeAccount(models.Model):
     livemode = models.BooleanField("live")
     country = models.CharField(max_length=2, blank=True)
     default_currency = models.CharField(max_length=3, blank=True)
+    opened_at = models.DateTimeField(null=True, help_text="When Stripe opened the account.")
+    due_at = models.DateTimeField(null=True, help_text="When it is to be read next; empty means at once.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["acct_id", "livemode"], name="one_row_per_account_and_mode")]
@@ -41,12 +45,26 @@ class Status(models.TextChoices):
     KEY_REFUSED = "auth_failed", "Stripe refuses the key"
     KEY_UNREADABLE = "key_unreadable", "The stored key cannot be decrypted"
     UNREACHABLE = "degraded", "Stripe could not be read"
+    THROTTLED = "throttled", "Stripe asks to wait"
+    RATIONED = "rationed", "Waiting for more reads"
+    ACCOUNT_CHANGED = "account_changed", "The key opens another account"
     DISCONNECTED = "disconnected", "Disconnected"
 
 
 class Connections(models.QuerySet["Connection"]):
     def for_site(self, site: Site) -> Self:
         return self.filter(site=site).select_related("account")
+
+    def due(self, now: dt.datetime) -> Self:
+        """One connection for each account that is to be read: of several, one whose key was not refused last."""
+        is_refused = ExpressionWrapper(Q(status__in=[Status.KEY_REFUSED, Status.KEY_UNREADABLE]), models.BooleanField())
+        is_due = Q(account__due_at=None) | Q(account__due_at__lte=now)
+        return (
+            self.filter(is_due)
+            .exclude(sealed_key="")
+            .order_by("account", is_refused, F("tried_at").asc(nulls_first=True))
+            .distinct("account")
+        )
 
 
 class Connection(models.Model):
@@ -62,7 +80,7 @@ class Connection(models.Model):
     synced_at = models.DateTimeField(null=True, help_text="When a sync last finished.")
     tried_at = models.DateTimeField(null=True, help_text="When a sync last began.")
 
-    objects: ClassVar[models.Manager["Connection"]] = Connections.as_manager()
+    objects: ClassVar[Connections] = Connections.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["site", "account"], name="one_connection_per_site_and_account")]
@@ -84,6 +102,20 @@ class Connection(models.Model):
         return encryption.unseal(self.sealed_key, self._context)
 
 
+class ReadCount(models.Model):
+    """How many times an account was asked on a day (UTC), the tries that failed included."""
+
+    account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
+    read_on = models.DateField()
+    reads = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "read_on"], name="one_count_per_account_and_day")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.read_on}"
+
+
 class Stream(models.Model):
     """How far one of an account's lists has been read."""
 
@@ -93,9 +125,24 @@ class Stream(models.Model):
         null=True, help_text="Every object created before this moment was seen, by Stripe's clock."
     )
     drained_at = models.DateTimeField(null=True, help_text="When the list was last read to its end, by our clock.")
+    swept_at = models.DateTimeField(null=True, help_text="When its last 35 days were last read again.")
+    swept_deeply_at = models.DateTimeField(null=True, help_text="When its last half year was last read again.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "name"], name="one_stream_per_account_and_name")]
 
     def __str__(self) -> str:
         return f"{self.account} {self.name}"
+
+
+class Slice(models.Model):
+    """A span of a list's history that is still to be read, from `until_at` back to `since_at`; read, it is deleted."""
+
+    account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="slices")
+    name = models.CharField("stream", max_length=32)
+    since_at = models.DateTimeField(null=True, help_text="Empty: from the account's first day.")
+    until_at = models.DateTimeField(help_text="What was created at this moment or later is read already.")
+    is_known = models.BooleanField(help_text="Whether its objects were read before: what is new in it was missed.")
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.name} before {self.until_at}"

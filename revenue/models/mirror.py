@@ -33,7 +33,8 @@ class CheckoutSession(Mirrored):
     currency = models.CharField(max_length=3)
     amount_total = models.BigIntegerField(null=True)
     payment_intent = models.CharField(max_length=255, db_index=True)
-    subscription = models.CharField(max_length=255)
+    subscription = models.CharField(max_length=255, db_index=True)
+    recovered_from = models.CharField(max_length=255, default="", help_text="The expired session it is in place of.")
     expires_at = models.DateTimeField(null=True)
     view_id = models.CharField("humblytics_view_id", max_length=500)
     client_reference_id = models.CharField(max_length=500)
@@ -66,6 +67,20 @@ class Dispute(Mirrored):
     status = models.CharField(max_length=32)
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+
+
+class InvoicePayment(Mirrored):
+    """How an invoice was paid, or a part of it: this leads from a renewal to its subscription."""
+
+    status = models.CharField(max_length=32)
+    amount_paid = models.BigIntegerField(null=True)
+    currency = models.CharField(max_length=3)
+    invoice = models.CharField(max_length=255)
+    type = models.CharField(max_length=32, help_text="A payment_record is money that never came to Stripe.")
+    payment_intent = models.CharField(max_length=255, db_index=True)
+    subscription = models.CharField(max_length=255, db_index=True)
+    invoice_view_id = models.CharField("humblytics_view_id of the invoice", max_length=500)
+    subscription_view_id = models.CharField("humblytics_view_id of the subscription", max_length=500)
 
 
 class BalanceTransaction(Mirrored):

@@ -17,6 +17,7 @@ from revenue.sandbox.world import World
 from revenue.stripe_client import StripeReader
 from revenue.sync import Report, sync
 from sites.models import Site
+from tests.revenue.shopping import Clock, ask
 from tracking.models import View, Visit
 
 
@@ -30,6 +31,37 @@ def world() -> World:
 @pytest.fixture
 def account(world: World) -> Account:
     return world.add_account("Shop")
+
+
+@pytest.fixture
+def books(world: World, account: Account) -> Iterator[None]:
+    """However a test leaves the sandbox: its balance is right to the cent."""
+    yield
+    world.check(account)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server(world: World) -> Iterator[SandboxServer]:
+    """The world's server, for whoever asks it directly."""
+    with serve(world) as server:
+        yield server
+
+
+@pytest.fixture
+def get(server: SandboxServer, account: Account) -> Callable[[str], Any]:
+    """Ask the server as its account; give the answer's body."""
+
+    def get(path: str) -> Any:
+        status, _, content = ask(server, f"/v1/{path}", account.secret_key)
+        assert status == 200
+        return content
+
+    return get
 
 
 @pytest.fixture

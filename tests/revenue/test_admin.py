@@ -16,6 +16,10 @@ MODELS = [
     models.StripeAccount,
     models.Connection,
     models.Stream,
+    models.ReadCount,
+    models.Slice,
+    models.Finding,
+    models.InvoicePayment,
     models.CheckoutSession,
     models.Charge,
     models.Refund,
@@ -46,6 +50,12 @@ def rows(site: Site) -> dict[str, object]:
         account,
         connection,
         models.Stream.objects.create(account=account, name="charges"),
+        models.Slice.objects.create(account=account, name="charge", until_at=NOON, is_known=False),
+        models.Finding.objects.create(account=account, kind="healed", subject="ch_1", found_at=NOON),
+        models.InvoicePayment.objects.create(
+            stripe_id="inpay_1", status="paid", amount_paid=123_450, currency="eur", type="payment_intent", **of
+        ),
+        models.ReadCount.objects.create(account=account, read_on=NOON.date(), reads=7),
         models.CheckoutSession.objects.create(
             stripe_id="cs_1", currency="eur", amount_total=123_450, payment_intent="pi_1", **of
         ),

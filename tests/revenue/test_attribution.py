@@ -66,6 +66,7 @@ def decided(**changed: Any) -> Decision:
             "visits": [],
             "sites": frozenset({SHOP}),
             "paid_at": PAID,
+            "begun_at": changed.get("paid_at", PAID),
             "now": PAID + dt.timedelta(hours=2),
             "model": Model.LAST_NON_DIRECT,
             **changed,

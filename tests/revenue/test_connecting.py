@@ -47,11 +47,12 @@ def test_another_key_of_the_account_replaces_the_first(site: Site, account: Acco
 
 
 def test_a_new_key_mends_a_refused_one(connection: Connection, site: Site, account: Account) -> None:
-    Connection.objects.update(status="auth_failed", problem="Expired.", tried_at=NOW)
+    Connection.objects.update(status="auth_failed", problem="Expired.")
+    StripeAccount.objects.update(due_at=NOW + dt.timedelta(hours=1))
     connect(site, account.secret_key, NOW)
     connection.refresh_from_db()
 
-    assert (connection.status, connection.problem, connection.tried_at) == ("connected", "", None)
+    assert (connection.status, connection.problem, connection.account.due_at) == ("connected", "", None)
 
 
 def test_a_key_of_another_account_is_a_second_connection(

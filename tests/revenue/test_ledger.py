@@ -127,6 +127,23 @@ def test_a_refund_counts_when_it_left_the_balance(refund: RefundFact, net: int) 
     assert sum(line.amount for line in found) == 5000 + net
 
 
+@pytest.mark.parametrize(
+    ("charge", "net"),
+    [
+        pytest.param(payment(captured=False, amount_captured=0), 0, id="let go of what was only held"),
+        pytest.param(payment(amount_captured=3000), 3000, id="let go of the rest of what was held"),
+        pytest.param(payment(), 3000, id="given back, not booked yet"),
+        pytest.param(None, -2000, id="charge not seen yet"),
+    ],
+)
+def test_a_refund_that_was_never_booked_moves_nothing_where_something_was_only_held(
+    charge: ChargeFact | None, net: int
+) -> None:
+    found = lines("ch_1", charge, [refunded(balance_transaction="")], [], [])
+
+    assert sum(line.amount for line in found) == net
+
+
 def test_a_refund_that_failed_comes_back_on_the_day_it_failed() -> None:
     back = refunded(status="failed", failure_balance_transaction="txn_returned")
     returned = movement("txn_returned", 1840, type="refund_failure", source="re_1", created_at=LATER)

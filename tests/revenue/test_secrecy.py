@@ -18,6 +18,10 @@ KEY = "sk_live_51H8abcdefghijklmnop"
         pytest.param(f"Bearer {KEY}\\n", "Bearer sk_live_…\\n", id="before-an-escape"),
         pytest.param("pk_live_51H8abcdef", "pk_live_51H8abcdef", id="publishable-keys-are-public"),
         pytest.param("risk_test_case", "risk_test_case", id="other-words"),
+        pytest.param(f"Bearer hl_{'a-B_' * 10}xyz", "Bearer hl_…", id="api-token"),
+        pytest.param("Not Found: /share/aB-_9/", "Not Found: /share/…/", id="share-link"),
+        pytest.param("Forbidden: /unsubscribe/7:aB-_9/ x", "Forbidden: /unsubscribe/…/ x", id="unsubscribe-link"),
+        pytest.param("/shop.example/settings/sharing/", "/shop.example/settings/sharing/", id="other-addresses"),
     ],
 )
 def test_keys_are_struck_out(text: str, expected: str) -> None:

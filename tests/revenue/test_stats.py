@@ -15,6 +15,7 @@ from revenue.stats import Breakdown, Payment, Row, Totals, Unattributed
 from sites.models import Site
 from sites.periods import Period
 from tests.factories import IPHONE, SiteFactory, send_hit
+from tracking.counting import ask
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = dt.datetime(2026, 5, 10, 12, tzinfo=dt.UTC)
@@ -122,9 +123,10 @@ def test_no_breakdown_loses_or_invents_money(
         send_hit(site, f"/page/{hit}", referrer=f"https://site{hit}.test/", ip=f"203.0.113.{hit}", at=NOON)
     account_net = sum(LedgerLine.objects.filter(currency="eur").exclude(kind="fee").values_list("amount", flat=True))
     elsewhere = stats.totals(site, MAY, MODEL)[0].elsewhere
+    asked = ask(site, MAY)
     for limit in (None, 1):
         with django_assert_num_queries(1):
-            found = stats.breakdown(site, MAY, by, MODEL, "eur", limit)
+            found = stats.breakdown(asked, by, MODEL, "eur", limit)
         parts = [*found.rows, *(row for row in (found.others, found.unattributed) if row)]
         assert sum(row.net for row in parts) + elsewhere == account_net
         assert all(row.net == row.gross - row.refunded - row.disputed for row in found.rows)
@@ -138,7 +140,7 @@ def test_a_breakdown_joins_money_with_visitors(site: Site, ledger: StripeAccount
     send_hit(site, "/", ip="203.0.113.3", query="utm_medium=email", at=NOON)
     send_hit(SiteFactory(), "/", ip="203.0.113.4", at=NOON)
     nobody = Row("", "eur", 3_570, 60, 0, 510, 3, 0)
-    assert stats.breakdown(site, MAY, "channel", MODEL, "eur") == Breakdown(
+    assert stats.breakdown(ask(site, MAY), "channel", MODEL, "eur") == Breakdown(
         rows=(
             Row("Organic Search", "eur", 10_000, 2_500, 0, 7_500, 1, 1),
             Row("Direct", "eur", 4_000, 0, 4_000, 0, 1, 1),
@@ -147,7 +149,7 @@ def test_a_breakdown_joins_money_with_visitors(site: Site, ledger: StripeAccount
         others=None,
         unattributed=nobody,
     )
-    assert stats.breakdown(site, MAY, "page", MODEL, "eur", limit=1) == Breakdown(
+    assert stats.breakdown(ask(site, MAY), "page", MODEL, "eur", limit=1) == Breakdown(
         rows=(Row("/buy", "eur", 14_000, 2_500, 4_000, 7_500, 2, 1),),
         others=Row("", "eur", 0, 0, 0, 0, 0, 3),
         unattributed=nobody,
@@ -156,7 +158,7 @@ def test_a_breakdown_joins_money_with_visitors(site: Site, ledger: StripeAccount
 
 def test_visitors_without_any_payment_are_still_shown(site: Site) -> None:
     send_hit(site, user_agent=IPHONE, at=NOON)
-    found = stats.breakdown(site, MAY, "device", MODEL, "eur")
+    found = stats.breakdown(ask(site, MAY), "device", MODEL, "eur")
     assert found == Breakdown((Row("Mobile", "eur", 0, 0, 0, 0, 0, 1),), None, None)
 
 
@@ -164,8 +166,8 @@ def test_each_model_credits_its_own_decision(site: Site, account: StripeAccount)
     move(account, "charge", 100, "ch_1")
     decide(account, "ch_1", site, channel="Email")
     decide(account, "ch_1", site, channel="Direct", model="last")
-    assert [row.value for row in stats.breakdown(site, MAY, "channel", MODEL, "eur").rows] == ["Email"]
-    assert [row.value for row in stats.breakdown(site, MAY, "channel", Model.LAST, "eur").rows] == ["Direct"]
+    assert [row.value for row in stats.breakdown(ask(site, MAY), "channel", MODEL, "eur").rows] == ["Email"]
+    assert [row.value for row in stats.breakdown(ask(site, MAY), "channel", Model.LAST, "eur").rows] == ["Direct"]
 
 
 def test_days_are_days_of_the_sites_zone_and_a_refund_counts_on_its_own_day(
@@ -176,8 +178,9 @@ def test_days_are_days_of_the_sites_zone_and_a_refund_counts_on_its_own_day(
     move(account, "charge", 5, "ch_0", occurred_at=dt.datetime(2026, 4, 30, 21, 59, tzinfo=dt.UTC))
     move(account, "fee", -40, "ch_1", occurred_at=dt.datetime(2026, 5, 1, 22, 30, tzinfo=dt.UTC))
     send_hit(site, at=dt.datetime(2026, 5, 1, 22, 0, tzinfo=dt.UTC))
+    asked = ask(site, Period(dt.date(2026, 5, 1), dt.date(2026, 5, 3), BERLIN))
     with django_assert_num_queries(1):
-        found = stats.by_day(site, Period(dt.date(2026, 5, 1), dt.date(2026, 5, 3), BERLIN), MODEL, "eur")
+        found = stats.by_day(asked, MODEL, "eur")
     assert found == [
         Row("2026-05-01", "eur", 0, 0, 0, 0, 0, 0),
         Row("2026-05-02", "eur", 1_000, 0, 0, 1_000, 1, 1),
@@ -186,7 +189,7 @@ def test_days_are_days_of_the_sites_zone_and_a_refund_counts_on_its_own_day(
 
 
 def test_the_days_add_up_to_the_totals(site: Site, ledger: StripeAccount) -> None:
-    days = stats.by_day(site, MAY, MODEL, "eur")
+    days = stats.by_day(ask(site, MAY), MODEL, "eur")
     assert len(days) == 31
     assert sum(day.net for day in days) == stats.totals(site, MAY, MODEL)[0].net
 
@@ -261,7 +264,7 @@ def test_a_site_without_the_account_sees_none_of_its_money(site: Site, ledger: S
     other = SiteFactory()
     assert stats.totals(other, MAY, MODEL) == []
     assert stats.payments(other, MAY, MODEL).rows == ()
-    assert stats.breakdown(other, MAY, "channel", MODEL, "eur") == Breakdown((), None, None)
+    assert stats.breakdown(ask(other, MAY), "channel", MODEL, "eur") == Breakdown((), None, None)
     assert stats.connections(other) == []
 
 

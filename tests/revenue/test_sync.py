@@ -17,10 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from revenue import budget
 from revenue import sync as syncing
+from revenue import tick as ticking
 from revenue.attribution import Reason
 from revenue.connecting import connect, disconnect
-from revenue.mirror import Tally, store
+from revenue.mirror import Stored, Tally, store
 from revenue.models import (
     Attribution,
     BalanceTransaction,
@@ -28,6 +30,8 @@ from revenue.models import (
     CheckoutSession,
     Connection,
     Dispute,
+    Finding,
+    InvoicePayment,
     LedgerLine,
     Refund,
     Stream,
@@ -37,13 +41,15 @@ from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.http import SandboxServer, serve
 from revenue.sandbox.messages import Request, Response, json_response
 from revenue.sandbox.world import World
-from revenue.sync import LISTS, LOCK, LockedError, Report, sync
+from revenue.streams import HINTS, LISTS
+from revenue.stripe_client import MalformedAnswerError
+from revenue.sync import LOCK, LockedError, Report, sync
 from sites.models import Site
 from tests.factories import SiteFactory
 from tests.revenue.conftest import moment, seen
 
 pytestmark = pytest.mark.django_db
-MIRROR = [CheckoutSession, Charge, Refund, Dispute, BalanceTransaction]
+MIRROR = [CheckoutSession, Charge, Refund, Dispute, InvoicePayment, BalanceTransaction]
 HOUR, DAY = 3600, 86_400
 
 
@@ -153,7 +159,8 @@ def test_a_payment_through_a_checkout_is_credited_to_its_visit(
         "mode": "test",
         "status": "connected",
         "covered_to": report.covered_to and report.covered_to.isoformat(),
-        "reads": 5,
+        # Each list from a day ago on, and its history before.
+        "reads": 12,
         "objects": {
             "checkout_session": {"seen": 1, "new": 1, "changed": 0, "healed": 0},
             # The movement brings its charge along, and the charge's own list shows it once more.
@@ -161,6 +168,7 @@ def test_a_payment_through_a_checkout_is_credited_to_its_visit(
             "charge": {"seen": 2, "new": 1, "changed": 0, "healed": 0},
             "refund": {"seen": 0, "new": 0, "changed": 0, "healed": 0},
             "dispute": {"seen": 0, "new": 0, "changed": 0, "healed": 0},
+            "invoice_payment": {"seen": 0, "new": 0, "changed": 0, "healed": 0},
         },
         "payments": 1,
         "attributed": 1,
@@ -307,13 +315,57 @@ def test_a_quiet_tick_reads_the_events_only(run: Run, buy: Buy, world: World, re
     assert report.status == "connected"
 
 
-def test_the_lists_are_read_when_two_hours_have_passed(run: Run, world: World, requests: list[str]) -> None:
+def test_the_lists_in_which_money_moves_are_read_when_two_hours_have_passed(
+    run: Run, world: World, requests: list[str]
+) -> None:
     run()
     world.advance(2 * HOUR + 1)
     requests.clear()
     run(drain=False)
 
-    assert requests == ["/v1/events", *(path for path, _ in LISTS.values())]
+    assert requests == ["/v1/events", "/v1/checkout/sessions", "/v1/balance_transactions"]
+
+
+def test_every_list_is_read_again_each_day_and_the_account_looked_at(
+    run: Run, world: World, requests: list[str]
+) -> None:
+    run()
+    world.advance(DAY)
+    requests.clear()
+    run(drain=False)
+    assert requests == ["/v1/account", "/v1/events", *(path for path, _ in LISTS.values())]
+
+    requests.clear()
+    run(drain=False)
+    assert requests == ["/v1/events"]
+
+
+@pytest.mark.parametrize(
+    ("age", "is_seen"),
+    [
+        pytest.param(30 * DAY, "after a day", id="within 35 days"),
+        pytest.param(60 * DAY, "after a week", id="within half a year"),
+    ],
+)
+def test_sweeps_find_what_was_never_shown_before(
+    run: Run, buy: Buy, world: World, account: Account, hide: Callable[[int], None], age: int, is_seen: str
+) -> None:
+    with world.at(world.now() - age):
+        buy(700)
+    hide(HOUR)
+    run()
+    world.advance(2 * HOUR)
+    run(drain=False)
+    assert not Charge.objects.exists()
+    world.advance(DAY)
+    run(drain=False)
+    assert Charge.objects.exists() is (is_seen == "after a day")
+    world.advance(7 * DAY)
+    run(drain=False)
+
+    assert Charge.objects.exists()
+    assert sums() == truth(world, account)
+    assert Finding.objects.filter(kind="healed").count() == 3
 
 
 def test_an_events_own_amounts_are_never_used(
@@ -347,26 +399,58 @@ def test_an_object_that_shows_up_late_is_found_in_the_overlap(
     assert sums() == truth(world, account)
 
 
-def test_what_an_earlier_sync_ought_to_have_seen_is_found_by_a_full_one_and_counted(
+def test_what_shows_up_five_hours_late_is_healed_and_an_alarm(
+    run: Run, buy: Buy, world: World, account: Account, hide: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    late = buy(700)
+    hide(5 * HOUR)
+    for _ in range(5):
+        run()
+        world.advance(HOUR)
+    assert not LedgerLine.objects.filter(charge=late).exists()
+    assert not Finding.objects.exists()
+    report = run()
+
+    assert {name: tally.healed for name, tally in report.objects.items() if tally.healed} == {
+        "checkout_session": 1,
+        "balance_transaction": 1,
+        "charge": 1,
+    }
+    assert sums() == truth(world, account)
+    assert set(Finding.objects.values_list("kind", flat=True)) == {"healed"}
+    assert Finding.objects.filter(subject=late, found_at=moment(world)).exists()
+    assert f"healed 2 objects: {late}" in caplog.text
+
+
+def test_a_full_sync_finds_what_no_sweep_reaches(
     run: Run, buy: Buy, world: World, account: Account, hide: Callable[[int], None]
 ) -> None:
-    lost = buy(700)
-    hide(3 * HOUR)
-    for hours in (1, 1, 3, 1):
-        run()
-        world.advance(hours * HOUR)
+    with world.at(world.now() - 300 * DAY):
+        lost = buy(700)
+    hide(HOUR)
+    run()
+    world.advance(9 * DAY)
     run()
     assert not LedgerLine.objects.filter(charge=lost).exists()
     report = run(full=True)
 
-    assert {name: tally.healed for name, tally in report.objects.items()} == {
-        "checkout_session": 1,
-        "balance_transaction": 1,
-        "charge": 1,
-        "refund": 0,
-        "dispute": 0,
-    }
+    assert totals(report)["healed"] == 3
     assert sums() == truth(world, account)
+
+
+def test_a_change_that_an_event_or_a_movement_explains_is_no_alarm(
+    run: Run, buy: Buy, world: World, account: Account
+) -> None:
+    charge = buy(5000)
+    run()
+    world.advance(3 * HOUR)
+    world.refund(charge, 10)
+    for item in world.page(Owner(account.id, False), "event", lambda item: True, 2).data:
+        world.hide(item["id"], until=world.now() + HOUR)
+    report = run()
+
+    assert Charge.objects.get().amount_refunded == 10
+    assert totals(report)["healed"] == 0
 
 
 def test_an_outage_of_45_days_leaves_no_gap(run: Run, buy: Buy, world: World, account: Account) -> None:
@@ -419,13 +503,15 @@ def test_an_open_checkout_is_read_again_until_it_has_ended(
 
 
 def test_no_more_than_a_few_unfinished_objects_are_read_again_at_once(
-    run: Run, buy: Buy, world: World, requests: list[str]
+    run: Run, buy: Buy, world: World, requests: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(syncing.MOST_REFETCHED + 5):
+    monkeypatch.setattr(budget, "MOST_REFETCHED", 3)
+    for _ in range(5):
         world.refund(buy(100), 1, status="pending")
-    for _ in range(2):
-        run()
-        world.advance(DAY)
+    run()
+    world.advance(HOUR)
+    run()
+    world.advance(200 * DAY)
     requests.clear()
     run()
     first = [path for path in requests if path.startswith("/v1/refunds/")]
@@ -433,8 +519,8 @@ def test_no_more_than_a_few_unfinished_objects_are_read_again_at_once(
     run()
     second = [path for path in requests if path.startswith("/v1/refunds/")]
 
-    assert len(first) == syncing.MOST_REFETCHED
-    assert len(second) == 5
+    assert len(first) == 3
+    assert len(second) == 2
     assert not set(first) & set(second)
 
 
@@ -495,14 +581,14 @@ def test_a_run_killed_anywhere_leaves_the_next_one_complete(
             world.refund(buy(amount), 10)
     stores = 0
 
-    def killing(*args: Any, **options: Any) -> set[str]:
+    def killing(*args: Any, **options: Any) -> Stored:
         nonlocal stores
         stores += 1
         if stores == at:
             raise KilledError
         return store(*args, **options)
 
-    monkeypatch.setattr(syncing, "store", killing)
+    monkeypatch.setattr(ticking, "store", killing)
     with pytest.raises(KilledError):
         run()
     drained = set(Stream.objects.exclude(covered_to=None).values_list("name", flat=True))
@@ -511,7 +597,7 @@ def test_a_run_killed_anywhere_leaves_the_next_one_complete(
     if at <= 3:
         assert not drained
 
-    monkeypatch.setattr(syncing, "store", store)
+    monkeypatch.setattr(ticking, "store", store)
     report = run()
     assert report.status == "connected"
     assert sums() == truth(world, account)
@@ -922,7 +1008,7 @@ def test_whatever_is_carried_can_be_stored(keep: Callable[..., None], carried: A
     [{"amount": "100"}, {"amount": 1.5}, {"amount": True}, {"amount": 2**63}, {"currency": "euros"}, {"status": 7}],
 )
 def test_a_damaged_object_is_refused_with_its_page(keep: Callable[..., None], damage: dict[str, Any]) -> None:
-    with pytest.raises(syncing.MalformedAnswerError):
+    with pytest.raises(MalformedAnswerError):
         keep(raw_charge(), raw_charge(id="ch_2", **damage))
 
     assert not Charge.objects.exists()
@@ -981,7 +1067,8 @@ def test_a_movement_of_a_type_never_seen_is_unmatched(keep: Callable[..., None],
         pytest.param(raw_charge(captured=False, amount_captured=0), True, id="charge, authorized"),
         pytest.param(raw_charge(captured=False, amount_captured=0, amount_refunded=100), False, id="charge, released"),
         pytest.param(raw_charge(status="failed", captured=False), False, id="charge, failed"),
-        pytest.param(raw_charge(), False, id="charge, captured"),
+        pytest.param(raw_charge(), True, id="charge, not booked yet"),
+        pytest.param(raw_charge(balance_transaction="txn_1"), False, id="charge, captured"),
         pytest.param(raw_refund(status="pending"), True, id="refund, pending"),
         pytest.param(raw_refund(status="requires_action"), True, id="refund, waits for bank details"),
         pytest.param(raw_refund(), False, id="refund, done"),
@@ -995,11 +1082,11 @@ def test_what_can_still_change_is_read_again_however_old_it_is(
     keep: Callable[..., None], run: Run, world: World, requests: list[str], item: dict[str, Any], is_read_again: bool
 ) -> None:
     keep(item)
-    world.advance(2 * HOUR)
+    world.advance(25 * HOUR)
     run()
 
     assert any(path.endswith(f"/{item['id']}") for path in requests) is is_read_again
 
 
 def test_stripe_takes_no_more_than_twenty_types_of_events() -> None:
-    assert len(set(syncing.HINTS)) == 20
+    assert len(set(HINTS)) == len(HINTS) <= 20

@@ -12,7 +12,7 @@ from django.utils import timezone
 from revenue import tasks
 from revenue.connecting import connect, disconnect
 from revenue.management.commands import sync_revenue
-from revenue.models import Connection, LedgerLine
+from revenue.models import Connection, LedgerLine, StripeAccount
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import SandboxServer
 from revenue.sandbox.messages import json_response
@@ -151,22 +151,49 @@ def test_a_key_file_that_is_not_there_is_wrong_usage(site: Site, tmp_path: Path)
     assert command("connect_stripe", "shop.example", "--key-file", str(tmp_path / "none"))[0] == 2
 
 
-def test_the_beat_sends_the_connections_that_are_due(
-    connection: Connection, world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[int] = []
-    monkeypatch.setattr(tasks.sync_connection, "delay", sent.append)
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The connections that the beat sent to be read."""
+    numbers: list[int] = []
+    monkeypatch.setattr(tasks.sync_connection, "delay", numbers.append)
+    return numbers
+
+
+def test_the_beat_sends_the_accounts_that_are_due(connection: Connection, world: World, sent: list[int]) -> None:
     never = connect(SiteFactory(), world.add_account("Other").secret_key, moment(world))
     gone = connect(SiteFactory(), world.add_account("Gone").secret_key, moment(world))
     disconnect(gone)
-    Connection.objects.filter(pk=connection.pk).update(tried_at=timezone.now())
+    accounts = StripeAccount.objects.filter(pk=connection.account_id)
+    accounts.update(due_at=timezone.now() + dt.timedelta(minutes=1))
     tasks.sync_due_accounts()
     assert sent == [never.pk]
 
-    old = timezone.now() - dt.timedelta(seconds=settings.SYNC_SECONDS)
-    Connection.objects.filter(pk=connection.pk).update(tried_at=old)
+    accounts.update(due_at=timezone.now())
     tasks.sync_due_accounts()
     assert sorted(sent) == sorted([never.pk, never.pk, connection.pk])
+
+
+def test_an_account_of_two_sites_is_read_once_and_with_the_key_that_works(
+    connection: Connection, account: Account, world: World, sent: list[int]
+) -> None:
+    second = connect(SiteFactory(), account.secret_key, moment(world))
+    tasks.sync_due_accounts()
+    assert len(sent) == 1
+
+    sent.clear()
+    Connection.objects.filter(pk=second.pk).update(status="auth_failed")
+    tasks.sync_due_accounts()
+    assert sent == [connection.pk]
+
+
+def test_what_one_sites_key_has_read_is_there_for_both(
+    connection: Connection, account: Account, world: World, buy: Callable[..., str]
+) -> None:
+    second = connect(SiteFactory(), account.secret_key, moment(world))
+    tasks.sync_connection(connection.pk)
+    second.refresh_from_db()
+
+    assert second.synced_at
 
 
 def test_the_task_reads_an_account_however_often_and_late_it_runs(
@@ -191,4 +218,4 @@ def test_a_task_beside_another_run_ends_quietly(connection: Connection, monkeypa
 
 
 def test_a_task_that_waits_longer_than_its_interval_is_dropped(settings: Any) -> None:
-    assert tasks.sync_connection.expires == tasks.sync_due_accounts.expires == settings.SYNC_SECONDS
+    assert tasks.sync_connection.expires == tasks.sync_due_accounts.expires == settings.BEAT_SECONDS

@@ -16,6 +16,7 @@ from revenue.stats import Payment
 from sites import periods
 from sites.models import Site
 from sites.periods import Period, PeriodError
+from tracking.counting import ask
 
 MODEL = Model.LAST_NON_DIRECT
 USAGE = 2
@@ -76,11 +77,12 @@ def _rows(site: Site, period: Period, by: str, currencies: Sequence[str]) -> Ite
     if by == "payment":
         yield from map(_payment, stats.payments(site, period, MODEL, per_page=None).rows)
         return
+    asked = ask(site, period)
     for currency in currencies:
         if by == "day":
-            yield from map(asdict, stats.by_day(site, period, MODEL, currency))
+            yield from map(asdict, stats.by_day(asked, MODEL, currency))
             continue
-        found = stats.breakdown(site, period, by, MODEL, currency)
+        found = stats.breakdown(asked, by, MODEL, currency)
         yield from map(asdict, found.rows)
         if found.unattributed:
             # No channel or page can have this name, which is no text.

@@ -1,0 +1,87 @@
+"""Sets the ledger lines of payments to what follows from the mirror's rows."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import TypeVar
+
+from django.db import models
+from django.db.models import Q
+
+from revenue import ledger
+from revenue.models import BalanceTransaction, Charge, Dispute, LedgerLine, Refund, StripeAccount
+from revenue.models.mirror import Mirrored
+
+F = TypeVar("F", ledger.ChargeFact, ledger.RefundFact, ledger.DisputeFact, ledger.Movement)
+
+
+def book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
+    """Set the ledger lines of every payment that one of the rows has to do with.
+
+    A refund that belongs to no payment is booked by itself, under its own id in place of a charge's.
+    """
+    charges: set[str] = set()
+    alone: set[str] = set()
+    for row in rows:
+        if isinstance(row, Charge):
+            charges.add(row.stripe_id)
+        elif isinstance(row, Refund | Dispute | BalanceTransaction):
+            if row.charge:
+                charges.add(row.charge)
+            else:
+                alone.add(row.source if isinstance(row, BalanceTransaction) else row.stripe_id)
+    of_charges = Q(charge__in=charges)
+    payments = {fact.stripe_id: fact for fact in _facts(ledger.ChargeFact, Charge, account, Q(stripe_id__in=charges))}
+    refunds = _facts(ledger.RefundFact, Refund, account, of_charges | Q(charge="", stripe_id__in=alone))
+    disputes = _facts(ledger.DisputeFact, Dispute, account, of_charges)
+    owners = {charge: charge for charge in charges}
+    owners |= {fact.stripe_id: fact.charge or fact.stripe_id for fact in refunds}
+    owners |= {fact.stripe_id: fact.charge for fact in disputes}
+    movements = _facts(ledger.Movement, BalanceTransaction, account, of_charges | Q(source__in=list(owners)))
+
+    refunds_of = _grouped(refunds, lambda fact: owners[fact.stripe_id])
+    disputes_of = _grouped(disputes, lambda fact: fact.charge)
+    movements_of = _grouped(movements, lambda fact: fact.charge or owners[fact.source])
+    lines = {
+        line.key: line
+        for owner in set(owners.values())
+        for line in ledger.lines(
+            owner if owner in charges else "",
+            payments.get(owner),
+            refunds_of[owner],
+            disputes_of[owner],
+            movements_of[owner],
+        )
+    }
+    of_lone_refunds = Q(charge="", key__in=[key for id in alone for key in (f"refund:{id}", f"refund:{id}:failure")])
+    of_lone_refunds |= Q(charge="", balance_transaction__in=[movement.stripe_id for movement in movements])
+    _set_lines(account, lines, LedgerLine.objects.filter(of_charges | of_lone_refunds, account=account))
+
+
+def _set_lines(account: StripeAccount, lines: Mapping[str, ledger.Line], booked: models.QuerySet[LedgerLine]) -> None:
+    """Make the booked lines what `lines` says, touching only those that differ."""
+    names = [field.name for field in fields(ledger.Line)]
+    before = {values["key"]: ledger.Line(**values) for values in booked.values(*names)}
+    LedgerLine.objects.filter(account=account, key__in=before.keys() - lines.keys()).delete()
+    LedgerLine.objects.bulk_create(
+        [
+            LedgerLine(account=account, **{name: getattr(line, name) for name in names})
+            for key, line in sorted(lines.items())
+            if before.get(key) != line
+        ],
+        update_conflicts=True,
+        unique_fields=["account", "key"],
+        update_fields=[name for name in names if name != "key"],
+    )
+
+
+def _facts(kind: type[F], model: type[Mirrored], account: StripeAccount, wanted: Q) -> list[F]:
+    names = [field.name for field in fields(kind)]
+    return [kind(**values) for values in model._base_manager.filter(wanted, account=account).values(*names)]
+
+
+def _grouped(facts: Iterable[F], owner: Callable[[F], str]) -> dict[str, list[F]]:
+    groups: dict[str, list[F]] = defaultdict(list)
+    for fact in facts:
+        groups[owner(fact)].append(fact)
+    return groups
