@@ -1,13 +1,22 @@
 """The one door to a site. A stranger gets the same 404 as for a site that does not exist."""
 
-from django.http import Http404, HttpRequest
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
-from sites.models import Membership, Role, Site, User
+from sites.models import Membership, Role, ShareLink, Site, User
+
+# Under this name a session keeps the tokens of the share links that were opened.
+SHARES = "shares"
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 def signed_in(request: HttpRequest) -> User:
-    """The user of a request that LoginRequiredMiddleware has let through."""
+    """The user of a request that the middleware has let through because of a login."""
     assert isinstance(request.user, User)
     return request.user
 
@@ -20,3 +29,51 @@ def get_site_or_404(request: HttpRequest, domain: str, role: Role = Role.VIEWER)
     if membership.role < role:
         raise Http404
     return membership.site
+
+
+def shareable(view: View) -> View:
+    """Mark a page that a share link opens, too. It asks `get_shown_site_or_404` for its site."""
+    view.is_shareable = True  # type: ignore[attr-defined]
+    return view
+
+
+def get_shown_site_or_404(request: HttpRequest, domain: str) -> Site:
+    """Give the site to a member, or to somebody who opened one of its share links; else raise Http404."""
+    if isinstance(request.user, User):
+        membership = Membership.objects.select_related("site").filter(user=request.user, site__domain=domain).first()
+        if membership:
+            return membership.site
+    if link := _opened_link(request, domain):
+        # For `sites.context`, whose pages then leave out what a link does not show.
+        request.is_shared = True  # type: ignore[attr-defined]
+        return link.site
+    raise Http404
+
+
+def open_link(request: HttpRequest, link: ShareLink) -> None:
+    """Let this session see what the link shows, until the link is deleted."""
+    # Whoever knew the session's id before must not see more through it now.
+    request.session.cycle_key()
+    request.session[SHARES] = sorted({*request.session.get(SHARES, []), link.token})
+
+
+def _opened_link(request: HttpRequest, domain: str) -> ShareLink | None:
+    tokens = request.session.get(SHARES)
+    if not tokens:
+        return None
+    return ShareLink.objects.select_related("site").filter(token__in=tokens, site__domain=domain).first()
+
+
+class LoginOrShareMiddleware(LoginRequiredMiddleware):
+    """Ask everybody to log in, but for who opened a share link, on the pages that it shows."""
+
+    def process_view(
+        self, request: HttpRequest, view_func: Callable[..., Any], view_args: Any, view_kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        if not getattr(view_func, "login_required", True):
+            # Nobody's session is looked up: /readyz must answer without a database.
+            return None
+        is_shareable = getattr(view_func, "is_shareable", False)
+        if is_shareable and not request.user.is_authenticated and _opened_link(request, view_kwargs["domain"]):
+            return None
+        return super().process_view(request, view_func, view_args, view_kwargs)

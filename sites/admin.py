@@ -1,8 +1,9 @@
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.db.models import Model
 from django.http import HttpRequest
 
-from sites.models import Membership, Site, User
+from sites.models import ApiToken, Membership, ShareLink, Site, User
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -46,3 +47,33 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("site", "user")
     raw_id_fields = ("site", "user")
     search_fields = ("site__domain", "user__email")
+
+
+class SecretAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What opens a site: who made it and when, never the secret itself; to delete it is to revoke it."""
+
+    list_select_related = ("site",)
+    search_fields = ("site__domain", "name")
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(ShareLink)
+class ShareLinkAdmin(SecretAdmin):
+    list_display = ("name", "site", "has_password", "created_at")
+    fields = ("site", "name", "has_password", "created_at")
+
+    @admin.display(boolean=True)
+    def has_password(self, link: ShareLink) -> bool:
+        return bool(link.password)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(SecretAdmin):
+    list_display = ("name", "site", "scope", "hint", "created_at")
+    fields = ("site", "name", "scope", "hint", "created_at")

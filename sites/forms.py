@@ -4,7 +4,20 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from sites.models import Membership, Role, Site, User
+from sites import sharing, tokens
+from sites.models import ApiToken, Membership, Role, ShareLink, Site, User
+
+
+def host_in(text: str) -> str:
+    """Give the host in what people paste: `https://www.Example.com/path` is www.example.com; "" without one."""
+    text = text.strip()
+    try:
+        host = urlsplit(text if "://" in text else f"//{text}").hostname or ""
+        # Browsers report an internationalised host in this ASCII form.
+        host = host.rstrip(".").encode("idna").decode()
+    except ValueError:
+        return ""
+    return host if "." in host else ""
 
 
 def bare_domain(text: str) -> str:
@@ -12,18 +25,10 @@ def bare_domain(text: str) -> str:
 
     Raise ValidationError when there is none.
     """
-    text = text.strip()
-    try:
-        host = urlsplit(text if "://" in text else f"//{text}").hostname or ""
-        # Browsers report an internationalised host in this ASCII form.
-        host = host.rstrip(".").encode("idna").decode()
-    except ValueError:
-        host = ""
-    if host.count(".") > 1:
-        host = host.removeprefix("www.")
-    if "." not in host:
-        raise ValidationError(f"There is no domain in “{text}”. Enter one such as example.com.")
-    return host
+    host = host_in(text)
+    if not host:
+        raise ValidationError(f"There is no domain in “{text.strip()}”. Enter one such as example.com.")
+    return host.removeprefix("www.") if host.count(".") > 1 else host
 
 
 class SiteForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -67,3 +72,45 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta(SiteForm.Meta):
         fields = ["timezone"]
+
+
+class ShareForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new share link."""
+
+    password = forms.CharField(
+        required=False,
+        min_length=8,
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Asked for once by each browser that opens the link. It cannot be looked up later.",
+    )
+
+    class Meta:
+        model = ShareLink
+        fields = ["name"]
+
+    def share(self, site: Site) -> ShareLink:
+        return sharing.share(site, self.cleaned_data["name"], self.cleaned_data["password"])
+
+
+class SharePasswordForm(forms.Form):
+    """What somebody enters who opens a share link."""
+
+    password = forms.CharField(
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+
+
+class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new API token."""
+
+    class Meta:
+        model = ApiToken
+        fields = ["name"]
+
+    def issue(self, site: Site) -> str:
+        """Make the token and give its text."""
+        return tokens.issue(site, self.cleaned_data["name"])

@@ -117,3 +117,46 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} on {self.site}"
+
+
+def new_token() -> str:
+    """Give 192 random bits for use in an address or a header."""
+    return secrets.token_urlsafe(24)
+
+
+class ShareLink(models.Model):
+    """An address that shows a site's dashboard to whoever has it; gone when it is deleted."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="share_links")
+    name = models.CharField(max_length=100, help_text="For you, to tell the links apart.")
+    token = models.CharField(max_length=40, unique=True, default=new_token, editable=False)
+    password = models.CharField(max_length=128, blank=True, editable=False, help_text="Hashed; empty for none.")
+    guesses = models.PositiveSmallIntegerField(default=0, editable=False, help_text="Passwords tried in this minute.")
+    guessed_at = models.DateTimeField(null=True, editable=False, help_text="When that minute began.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name", "pk")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiToken(models.Model):
+    """What a program shows to act for one site. Only its hash is kept."""
+
+    class Scope(models.TextChoices):
+        EVENTS = "events", "Report events"
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100, help_text="Which program has it.")
+    scope = models.TextField(choices=Scope.choices, default=Scope.EVENTS)
+    digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256, in hexadecimal.")
+    hint = models.CharField(max_length=4, editable=False, help_text="Its last four characters.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.name} (…{self.hint})"

@@ -5,14 +5,18 @@ import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-NAMED_DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90, "12mo": 365}
 LABELS = {
     "today": "Today",
+    "yesterday": "Yesterday",
     "7d": "Last 7 days",
     "30d": "Last 30 days",
     "90d": "Last 90 days",
+    "month": "This month",
+    "last-month": "Last month",
+    "year": "This year",
     "12mo": "Last 12 months",
 }
+LAST_DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90, "12mo": 365}
 DEFAULT = "30d"
 
 
@@ -31,12 +35,12 @@ class Period:
 
     @property
     def start_at(self) -> dt.datetime:
-        return _midnight(self.first_on, self.zone)
+        return midnight(self.first_on, self.zone)
 
     @property
     def end_at(self) -> dt.datetime:
         """The first moment that is no longer inside."""
-        return _midnight(self.last_on + dt.timedelta(days=1), self.zone)
+        return midnight(self.last_on + dt.timedelta(days=1), self.zone)
 
     @property
     def days(self) -> int:
@@ -48,6 +52,11 @@ class Period:
         return Period(self.first_on - dt.timedelta(days=self.days), self.first_on - dt.timedelta(days=1), self.zone)
 
     @property
+    def year_before(self) -> "Period":
+        """The same days of the year before; the 29th of February is the 28th there."""
+        return Period(_year_before(self.first_on), _year_before(self.last_on), self.zone)
+
+    @property
     def label(self) -> str:
         if self.name:
             return LABELS[self.name]
@@ -57,7 +66,12 @@ class Period:
         return (self.first_on + dt.timedelta(days=n) for n in range(self.days))
 
 
-def _midnight(day: dt.date, zone: zoneinfo.ZoneInfo) -> dt.datetime:
+def _year_before(day: dt.date) -> dt.date:
+    return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+
+
+def midnight(day: dt.date, zone: zoneinfo.ZoneInfo) -> dt.datetime:
+    """Give the moment at which a day begins, in UTC."""
     return dt.datetime.combine(day, dt.time(), zone).astimezone(dt.UTC)
 
 
@@ -77,11 +91,26 @@ def between(first: str, last: str, zone: zoneinfo.ZoneInfo) -> Period:
 
 
 def picked(name: str, now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Period:
-    """Give the period that ends today, as `name` says. Raise PeriodError for an unknown name."""
-    if name not in NAMED_DAYS:
-        raise PeriodError(f"“{name}” is no period: {', '.join(NAMED_DAYS)}.")
+    """Give the period that `name` means now. Raise PeriodError for an unknown name."""
+    if name not in LABELS:
+        raise PeriodError(f"“{name}” is no period: {', '.join(LABELS)}.")
     today = now.astimezone(zone).date()
-    return Period(today - dt.timedelta(days=NAMED_DAYS[name] - 1), today, zone, name)
+    first_on, last_on = _days(name, today)
+    return Period(first_on, last_on, zone, name)
+
+
+def _days(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
+    day_before = today - dt.timedelta(days=1)
+    if name == "yesterday":
+        return day_before, day_before
+    if name == "month":
+        return today.replace(day=1), today
+    if name == "last-month":
+        last_on = today.replace(day=1) - dt.timedelta(days=1)
+        return last_on.replace(day=1), last_on
+    if name == "year":
+        return today.replace(month=1, day=1), today
+    return today - dt.timedelta(days=LAST_DAYS[name] - 1), today
 
 
 def from_query(query: dict[str, str], now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Period:
@@ -92,3 +121,10 @@ def from_query(query: dict[str, str], now: dt.datetime, zone: zoneinfo.ZoneInfo)
         return picked(query.get("period", DEFAULT), now, zone)
     except PeriodError:
         return picked(DEFAULT, now, zone)
+
+
+def to_query(period: Period) -> dict[str, str]:
+    """Give what `from_query` reads as this period."""
+    if period.name:
+        return {"period": period.name}
+    return {"from": period.first_on.isoformat(), "to": period.last_on.isoformat()}

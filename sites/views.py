@@ -8,7 +8,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from sites.access import get_site_or_404, signed_in
 from sites.forms import SettingsForm, SiteForm
 from sites.models import Role, Site, time_zones
-from sites.script_tag import script_tag
+from sites.script_tag import tags
 
 
 @login_not_required
@@ -48,7 +48,7 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
             "section": "settings",
             "form": form,
             "time_zones": time_zones(),
-            "script_tag": script_tag(site),
             "memberships": site.memberships.select_related("user").order_by("-role", "user__email"),
-        },
+        }
+        | tags(site),
     )

@@ -1,0 +1,106 @@
+"""The page with a site's share links and API tokens, and the address that a share link is."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from sites.access import get_site_or_404, open_link
+from sites.forms import ShareForm, SharePasswordForm, TokenForm
+from sites.models import ApiToken, Role, ShareLink, Site
+from sites.sharing import TooManyGuessesError, is_right, link_of
+
+
+def sharing(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    return _page(request, site, ShareForm(prefix="link"), TokenForm(prefix="token"))
+
+
+@require_POST
+@sensitive_post_parameters("link-password")
+def add_link(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    form = ShareForm(request.POST, prefix="link")
+    if not form.is_valid():
+        return _page(request, site, form, TokenForm(prefix="token"))
+    link = form.share(site)
+    messages.success(request, f"“{link}” can be given away.")
+    return redirect("sites:sharing", domain)
+
+
+@require_POST
+def revoke_link(request: HttpRequest, domain: str, number: int) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    link = get_object_or_404(ShareLink, site=site, pk=number)
+    link.delete()
+    messages.success(request, f"“{link}” is revoked. Whoever had it open sees nothing more.")
+    return redirect("sites:sharing", domain)
+
+
+@require_POST
+def add_token(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    form = TokenForm(request.POST, prefix="token")
+    # Shown in the answer itself: anywhere that a redirect could find it again, it would have to be kept.
+    issued = form.issue(site) if form.is_valid() else ""
+    return _page(request, site, ShareForm(prefix="link"), TokenForm(prefix="token") if issued else form, issued)
+
+
+@require_POST
+def revoke_token(request: HttpRequest, domain: str, number: int) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    token = get_object_or_404(ApiToken, site=site, pk=number)
+    token.delete()
+    messages.success(request, f"“{token.name}” is revoked.")
+    return redirect("sites:sharing", domain)
+
+
+def _page(
+    request: HttpRequest, site: Site, link_form: ShareForm, token_form: TokenForm, issued: str = ""
+) -> HttpResponse:
+    context = {
+        "site": site,
+        "section": "settings",
+        "links": [(link, _address(link)) for link in site.share_links.all()],
+        "tokens": site.api_tokens.all(),
+        "link_form": link_form,
+        "token_form": token_form,
+        "issued": issued,
+        "events_url": f"{settings.BASE_URL}/api/v1/events",
+    }
+    return render(request, "sites/sharing.html", context)
+
+
+def _address(link: ShareLink) -> str:
+    return f"{settings.BASE_URL}{reverse('sites:open-share', args=[link.token])}"
+
+
+@login_not_required
+@sensitive_post_parameters("password")
+def open_share(request: HttpRequest, token: str) -> HttpResponse:
+    link = link_of(token)
+    response = _opened(request, link) if link else render(request, "sites/share_gone.html", status=404)
+    # Not no-referrer, with which browsers would say no origin either when the password is sent.
+    response["Referrer-Policy"] = "strict-origin"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _opened(request: HttpRequest, link: ShareLink) -> HttpResponse:
+    """Open the link if its password is right or it has none; else ask for it."""
+    form = SharePasswordForm(request.POST or None)
+    try:
+        if not link.password or (form.is_valid() and is_right(link, form.cleaned_data["password"], timezone.now())):
+            open_link(request, link)
+            return redirect("tracking:dashboard", link.site.domain)
+        if form.is_valid():
+            form.add_error("password", "This is not the password.")
+    except TooManyGuessesError:
+        form.add_error("password", "Too many wrong passwords. Try again in a minute.")
+    return render(request, "sites/share_password.html", {"form": form, "domain": link.site.domain})
