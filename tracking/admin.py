@@ -1,7 +1,8 @@
-"""What came in, to be looked at but not changed.
+"""What came in, to be looked at but not changed; and what owners have said about their sites, which can be.
 
-The tables are large and their indexes begin with the site, so every question names the sites and a time, or
-the sites and an id; there is no list of everything.
+The tables of the former are large and their indexes begin with the site, so every question names the sites and a
+time, or the sites and an id; there is no list of everything. Counts are not here: Django's admin cannot show a table
+whose key is of several columns.
 """
 
 import datetime as dt
@@ -16,7 +17,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from sites.models import Site
-from tracking.models import Event, View, Visit
+from tracking import goals
+from tracking.models import EmailReport, Event, Goal, Intake, SourceRule, View, Visit
 
 DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days"}
 
@@ -106,3 +108,46 @@ class ViewAdmin(ReadOnlyAdmin):
 class EventAdmin(ReadOnlyAdmin):
     list_display = ("id", "site", "at", "name", "view_id")
     ordering = ("-at",)
+
+
+class RuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_select_related = ("site",)
+    raw_id_fields = ("site",)
+    show_full_result_count = False
+
+
+@admin.register(Intake)
+class IntakeAdmin(RuleAdmin):
+    list_display = ("site", "hostnames", "excluded_networks", "respects_gpc", "respects_dnt", "has_hash_routes")
+    search_fields = ("site__domain",)
+
+
+@admin.register(SourceRule)
+class SourceRuleAdmin(RuleAdmin):
+    list_display = ("pattern", "site", "looks_at", "source", "channel")
+    search_fields = ("site__domain", "pattern", "source")
+
+
+@admin.register(Goal)
+class GoalAdmin(RuleAdmin):
+    """A goal's counts belong to its page or event, so it is saved and removed as on the site's own pages."""
+
+    list_display = ("name", "site", "kind", "pattern")
+    search_fields = ("site__domain", "name", "pattern")
+
+    def save_model(self, request: HttpRequest, obj: Goal, form: Any, change: bool) -> None:
+        goals.keep(obj)
+
+    def delete_model(self, request: HttpRequest, obj: Goal) -> None:
+        goals.remove(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Goal]) -> None:
+        for goal in queryset:
+            goals.remove(goal)
+
+
+@admin.register(EmailReport)
+class EmailReportAdmin(RuleAdmin):
+    list_display = ("email", "site", "every", "sent_through_on")
+    readonly_fields = ("sent_through_on", "created_at")
+    search_fields = ("site__domain", "email")

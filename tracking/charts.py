@@ -1,33 +1,58 @@
-"""Bar charts of counts, laid out for an SVG that needs no script and no styles. Pure.
+"""Charts of whole numbers, laid out for an SVG that needs no script and no styles. Pure.
 
 All lengths are percentages of the plot, from its upper left corner.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 MOST_GRID_LINES = 5
 X_LABELS = 8
 GAP = 0.2
+# More bars than this are too thin to be told apart on a phone: they become one curve.
+MOST_BARS = 62
+SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
+
+
+def with_commas(number: int) -> str:
+    return f"{number:,}"
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One bar's worth: `label` names it in full, `short` on the axis."""
+    """One bar's worth: `label` names it in full, `short` on the axis; `before` is what it is compared with.
+
+    `is_open` when it is still being counted.
+    """
 
     label: str
     short: str
     count: int
+    before: int | None = None
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
+    """`before_y` is the height of what the bar is compared with, None if it is with nothing."""
+
     label: str
     value: str
     x: float
     y: float
     width: float
     height: float
+    before: str = ""
+    before_y: float | None = None
+    is_open: bool = False
+
+    @property
+    def middle(self) -> float:
+        return round(self.x + self.width / 2, 3)
+
+    @property
+    def before_height(self) -> float | None:
+        return None if self.before_y is None else round(100 - self.before_y, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +69,79 @@ class XLabel:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
+    """With a `curve`, the path through the tops of all bars, these are not drawn.
+
+    `curve_open` is the last piece of it, if that leads to what is still being counted; `area` is what lies below
+    both, `curve_before` the path of what the bars are compared with.
+    """
+
     points: list[Bar]
     y_labels: list[YLabel]
     x_labels: list[XLabel]
+    curve: str = ""
+    curve_open: str = ""
+    area: str = ""
+    curve_before: str = ""
 
 
-def bar_chart(counts: Sequence[Count]) -> BarChart:
-    """Lay out a bar for each count; there are none when there is nothing but zeros."""
-    largest = max((each.count for each in counts), default=0)
+def bar_chart(
+    counts: Sequence[Count],
+    write: Callable[[int], str] = with_commas,
+    steps: Callable[[int, int], int] | None = None,
+) -> BarChart:
+    """Lay out a bar for each count, `write` being how numbers are written; none when all are zero.
+
+    `steps` chooses the distance of the grid's lines as `grid_step` does, which is what it is by default.
+    """
+    largest = max((max(each.count, each.before or 0) for each in counts), default=0)
     if largest == 0:
         return BarChart([], [], [])
-    step = grid_step(largest, MOST_GRID_LINES)
+    step = (steps or grid_step)(largest, MOST_GRID_LINES)
     lines = -(-largest // step)
     top = lines * step
     slot = 100 / len(counts)
     bars = [
         Bar(
             label=each.label,
-            value=f"{each.count:,}",
+            value=write(each.count),
             x=round(slot * (n + GAP / 2), 3),
-            y=round(100 - 100 * each.count / top, 3),
+            y=_depth(each.count, top),
             width=round(slot * (1 - GAP), 3),
             height=round(100 * each.count / top, 3),
+            before="" if each.before is None else write(each.before),
+            before_y=None if each.before is None else _depth(each.before, top),
+            is_open=each.is_open,
         )
         for n, each in enumerate(counts)
     ]
     every = -(-len(counts) // X_LABELS)
-    return BarChart(
+    chart = BarChart(
         bars,
-        [YLabel(round(100 - 100 * n / lines, 3), f"{n * step:,}") for n in range(lines + 1)],
+        [YLabel(_depth(n * step, top), write(n * step)) for n in range(lines + 1)],
         [XLabel(round(slot * (n + 0.5), 3), each.short) for n, each in enumerate(counts) if n % every == 0],
     )
+    return chart if len(bars) <= MOST_BARS else _with_curves(chart, slot)
+
+
+def _with_curves(chart: BarChart, slot: float) -> BarChart:
+    tops = [(slot * (n + 0.5), bar.y) for n, bar in enumerate(chart.points)]
+    before = [(slot * (n + 0.5), bar.before_y) for n, bar in enumerate(chart.points) if bar.before_y is not None]
+    closed = len(tops) - chart.points[-1].is_open
+    return replace(
+        chart,
+        curve=_path(tops[:closed]),
+        curve_open=_path(tops[closed - 1 :]) if closed < len(tops) else "",
+        area=f"{_path(tops)} V100 H{slot / 2:.3f} Z",
+        curve_before=_path(before),
+    )
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return f"M{' L'.join(f'{x:.3f} {y}' for x, y in points)}" if points else ""
+
+
+def _depth(count: int, top: int) -> float:
+    return round(100 - 100 * count / top, 3)
 
 
 def grid_step(reach: int, most_lines: int) -> int:
@@ -85,3 +152,9 @@ def grid_step(reach: int, most_lines: int) -> int:
             if digit * magnitude * most_lines >= reach:
                 return digit * magnitude
         magnitude *= 10
+
+
+def clock_step(reach: int, most_lines: int) -> int:
+    """Give the smallest round time, in seconds, that covers `reach` seconds in at most that many steps."""
+    fits = (step for step in SECONDS if step * most_lines >= reach)
+    return next(fits, 3600 * grid_step(-(-reach // 3600), most_lines))

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 RETRY_SECONDS = 1.0
+PATIENCE_SECONDS = 10
 
 
 class Pipe:
@@ -40,6 +41,8 @@ class Pipe:
                 try:
                     known = await asyncio.to_thread(_parameters)
                     self._connection = await psycopg.AsyncConnection.connect(**known, autocommit=True)
+                    # Hits must not wait for ever for a lock or a disk.
+                    await self._connection.execute(f"SET statement_timeout = {PATIENCE_SECONDS * 1000}")
                 except psycopg.OperationalError:
                     self._failed_at = time.monotonic()
                     raise
@@ -50,9 +53,10 @@ class Pipe:
 
 
 def _parameters() -> dict[str, Any]:
-    """Where Django's own connection goes."""
+    """Where Django's own connection goes, given up when a server is gone without a word or a network is."""
     known: dict[str, Any] = connection.get_connection_params()
-    return {
+    patience = {"connect_timeout": PATIENCE_SECONDS, "tcp_user_timeout": PATIENCE_SECONDS * 1000}
+    return patience | {
         name: value
         for name, value in known.items()
         if name not in ("cursor_factory", "context", "prepare_threshold", "server_side_binding")

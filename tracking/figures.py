@@ -1,15 +1,38 @@
-"""The headline figures as people read them: rounded, with what has changed since the period before."""
+"""The headline figures as people read them: rounded, with what has changed since the period they are compared with."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
-from tracking.stats import Comparison
+from tracking.charts import clock_step, grid_step
+from tracking.stats import Comparison, Totals
+
+
+class Metric(StrEnum):
+    VISITORS = "visitors"
+    VISITS = "visits"
+    VIEWS = "views"
+    VIEWS_PER_VISIT = "views-per-visit"
+    BOUNCE_RATE = "bounce-rate"
+    VISIT_DURATION = "visit-duration"
+
+
+LABELS = {
+    Metric.VISITORS: "Visitors",
+    Metric.VISITS: "Visits",
+    Metric.VIEWS: "Views",
+    Metric.VIEWS_PER_VISIT: "Views per visit",
+    Metric.BOUNCE_RATE: "Bounce rate",
+    Metric.VISIT_DURATION: "Visit duration",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """`direction` is "good", "bad", or "" when there is nothing to judge."""
 
+    metric: Metric
     label: str
     value: str
     change: str = ""
@@ -17,53 +40,58 @@ class Figure:
     note: str = ""
 
 
-def figures(counted: Comparison) -> list[Figure]:
-    now, before = counted.current, counted.previous
-    return [
-        _count("Visitors", now.visitors, before.visitors),
-        _count("Visits", now.visits, before.visits),
-        _count("Views", now.views, before.views),
-        _views_per_visit(now.views_per_visit, before.views_per_visit),
-        _bounce_rate(now.bounce_rate, before.bounce_rate),
-        _duration(now.visit_duration, before.visit_duration),
-    ]
+def figures(counted: Comparison, *, is_compared: bool = True) -> list[Figure]:
+    """Give all figures, without their change if they are compared with nothing."""
+    found = [_figure(metric, counted) for metric in Metric]
+    return found if is_compared else [Figure(each.metric, each.label, each.value) for each in found]
 
 
-def _count(label: str, now: int, before: int) -> Figure:
-    return Figure(label, f"{now:,}", *_change(now, before), note=f"from {before:,}")
+def measure(metric: Metric, counted: Totals) -> int:
+    """Give a figure as a whole number: tenths of views per visit, percent of bounces, seconds of visits."""
+    if metric is Metric.VIEWS_PER_VISIT:
+        return round(10 * (counted.views_per_visit or 0))
+    if metric is Metric.BOUNCE_RATE:
+        return round(100 * (counted.bounce_rate or 0))
+    if metric is Metric.VISIT_DURATION:
+        return round((counted.visit_duration or dt.timedelta()).total_seconds())
+    return {Metric.VISITORS: counted.visitors, Metric.VISITS: counted.visits, Metric.VIEWS: counted.views}[metric]
 
 
-def _views_per_visit(now: float | None, before: float | None) -> Figure:
-    if now is None:
-        return Figure("Views per visit", "–")
-    if before is None:
-        return Figure("Views per visit", f"{now:.1f}")
-    # As shown: 2.2 is no fall from 2.2.
-    change = _change(round(now, 1), round(before, 1))
-    return Figure("Views per visit", f"{now:.1f}", *change, note=f"from {before:.1f}")
+def written(metric: Metric) -> Callable[[int], str]:
+    """Give what writes the whole number that `measure` gave."""
+    if metric is Metric.VIEWS_PER_VISIT:
+        return lambda tenths: f"{tenths / 10:.1f}"
+    if metric is Metric.BOUNCE_RATE:
+        return lambda percent: f"{percent}%"
+    if metric is Metric.VISIT_DURATION:
+        return clock
+    return lambda number: f"{number:,}"
 
 
-def _bounce_rate(now: float | None, before: float | None) -> Figure:
-    if now is None:
-        return Figure("Bounce rate", "–")
-    if before is None:
-        return Figure("Bounce rate", f"{now:.0%}")
-    points = round(100 * now) - round(100 * before)
+def steps(metric: Metric) -> Callable[[int, int], int]:
+    """Give what chooses the grid of a chart of `measure`."""
+    return clock_step if metric is Metric.VISIT_DURATION else grid_step
+
+
+def _figure(metric: Metric, counted: Comparison) -> Figure:
+    is_mean = metric in (Metric.VIEWS_PER_VISIT, Metric.BOUNCE_RATE, Metric.VISIT_DURATION)
+    if is_mean and not counted.current.visits:
+        return Figure(metric, LABELS[metric], "–")
+    # Compared as shown: 2.2 is no fall from 2.2.
+    now, before = measure(metric, counted.current), measure(metric, counted.previous)
+    write = written(metric)
+    if is_mean and not counted.previous.visits:
+        return Figure(metric, LABELS[metric], write(now))
+    change = _points(now - before) if metric is Metric.BOUNCE_RATE else _change(now, before)
+    return Figure(metric, LABELS[metric], write(now), *change, note=f"from {write(before)}")
+
+
+def _points(points: int) -> tuple[str, str]:
     direction = "bad" if points > 0 else "good" if points < 0 else ""
-    change = f"{_signed(points)} {'point' if abs(points) == 1 else 'points'}"
-    return Figure("Bounce rate", f"{now:.0%}", change, direction, f"from {before:.0%}")
+    return f"{_signed(points)} {'point' if abs(points) == 1 else 'points'}", direction
 
 
-def _duration(now: dt.timedelta | None, before: dt.timedelta | None) -> Figure:
-    if now is None:
-        return Figure("Visit duration", "–")
-    if before is None:
-        return Figure("Visit duration", _clock(now))
-    change = _change(now.total_seconds(), before.total_seconds())
-    return Figure("Visit duration", _clock(now), *change, note=f"from {_clock(before)}")
-
-
-def _change(now: float, before: float) -> tuple[str, str]:
+def _change(now: int, before: int) -> tuple[str, str]:
     """Give the change in percent, and its direction when more is better; nothing when there was nothing."""
     if not before:
         return "", ""
@@ -75,8 +103,8 @@ def _signed(number: int) -> str:
     return f"+{number:,}" if number > 0 else f"−{-number:,}" if number < 0 else "±0"
 
 
-def _clock(duration: dt.timedelta) -> str:
-    minutes, seconds = divmod(round(duration.total_seconds()), 60)
+def clock(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours}h {minutes:02}m"

@@ -1,37 +1,24 @@
 """POST /collect as a bare ASGI application: a hit is parsed, enriched, committed, and only then answered 202.
 
 Django's request handling would cost several times what the hit itself does. The visitor's address is used
-here, for the visitor's hash and the country, and goes no further: no log line, queue or exception holds it.
+here, for the visitor's hash and the place, and goes no further: no log line, queue or exception holds it.
 """
 
-import asyncio
 import datetime as dt
-import logging
-import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Iterable
 
-import psycopg
 import uuid_utils.compat as uuid_utils
 
 from tracking import sources, visitors
-from tracking.devices import LONGEST_USER_AGENT, is_bot, read_device
-from tracking.hits import LONGEST_BODY, Hit, Refusal, RefusedError, hostname_of, parse
-from tracking.places import country
-from tracking.recorder import PAYMENT_PAUSE, VISIT_PAUSE, Database, FullError, LostError, Recorder, Sighting
-from tracking.salts import Salts
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-log = logging.getLogger(__name__)
-
-SITE = "SELECT id, domain FROM sites_site WHERE key = %s"
-SITE_SECONDS = 10.0
-MOST_SITES = 10_000
-BODY_SECONDS = 10.0
+from tracking.devices import LONGEST_BRANDS, LONGEST_USER_AGENT, is_bot, read_device
+from tracking.hits import Hit, Kind, Refusal, RefusedError, parse
+from tracking.intake import Rules
+from tracking.limits import BURST, PER_SECOND, Limits, network
+from tracking.places import Atlas
+from tracking.reception import Reception
+from tracking.recorder import PAYMENT_PAUSE, VISIT_PAUSE, Database, Happened, Read, Seen, Sighting
+from tracking.wire import Header, Message, Receive, Send, answer, body_of, headers_of, require_type
 
 STATUSES = {
     Refusal.MALFORMED: 400,
@@ -43,29 +30,26 @@ STATUSES = {
     Refusal.OTHER_HOST: 403,
     # The sender did nothing wrong and must not try again; the header says that nothing was kept.
     Refusal.BOT: 202,
+    Refusal.WEBDRIVER: 202,
+    Refusal.PREFETCH: 202,
+    Refusal.EXCLUDED: 202,
+    Refusal.GPC: 202,
+    Refusal.DNT: 202,
+    Refusal.TOO_MANY: 429,
     Refusal.UNAVAILABLE: 503,
 }
-ALWAYS = [
-    (b"access-control-allow-origin", b"*"),
-    (b"cache-control", b"no-store"),
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-]
+# Any page may send hits and read the answer; none may send cookies.
+ALWAYS: list[Header] = [(b"access-control-allow-origin", b"*"), (b"content-type", b"text/plain; charset=utf-8")]
 PREFLIGHT = [
+    *ALWAYS,
     (b"access-control-allow-methods", b"POST"),
     (b"access-control-allow-headers", b"content-type"),
     (b"access-control-max-age", b"86400"),
 ]
 
-
-@dataclass(frozen=True, slots=True)
-class KnownSite:
-    id: int
-    domain: str
-
-    def owns(self, hostname: str) -> bool:
-        return hostname == self.domain or hostname.endswith("." + self.domain)
+# Of pages that a browser fetches ahead: the standard's name, what came before it, Safari's and Firefox's.
+PURPOSES = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+AHEAD = (b"prefetch", b"prerender", b"preview")
 
 
 def utc_now() -> dt.datetime:
@@ -79,129 +63,91 @@ class Ingest:
         writes: Database,
         trusted_proxies: Iterable[visitors.Network] = (),
         clock: Callable[[], dt.datetime] = utc_now,
+        atlas: Atlas | None = None,
     ) -> None:
-        self._lookups = lookups
-        self._salts = Salts(lookups)
+        self.reception = Reception(lookups, writes, clock)
+        self._limits = Limits(PER_SECOND, BURST)
         self._trusted = tuple(trusted_proxies)
-        self._clock = clock
-        self._sites: dict[str, tuple[float, KnownSite | None]] = {}
-        self.recorder = Recorder(writes)
+        self._atlas = atlas or Atlas()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        now = self._clock()
+        now = self.reception.clock()
         if scope["method"] == "OPTIONS":
-            await _answer(send, 204, PREFLIGHT)
+            await answer(send, 204, PREFLIGHT)
             return
         if scope["method"] != "POST":
-            await _answer(send, 405, [(b"allow", b"POST, OPTIONS")])
+            await answer(send, 405, [*ALWAYS, (b"allow", b"POST, OPTIONS")])
             return
         try:
             await self._take(scope, receive, now)
         except RefusedError as error:
-            await _answer(send, STATUSES[error.refusal], [(b"x-humblytics", b"dropped=" + error.refusal.encode())])
+            headers = [*ALWAYS, (b"x-humblytics", b"dropped=" + error.refusal.encode())]
+            if error.retry_after:
+                headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
+            await answer(send, STATUSES[error.refusal], headers)
         else:
-            await _answer(send, 202, [])
+            await answer(send, 202, ALWAYS)
 
     async def _take(self, scope: Message, receive: Receive, now: dt.datetime) -> None:
-        headers = _headers(scope)
-        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in (
-            b"text/plain",
-            b"application/json",
-        ):
-            raise RefusedError(Refusal.WRONG_TYPE)
-        hit = parse(await _body(headers, receive))
-        user_agent = headers.get(b"user-agent", b"").decode("latin-1")[:LONGEST_USER_AGENT]
-        if is_bot(user_agent) or b"prefetch" in headers.get(b"sec-purpose", b""):
-            raise RefusedError(Refusal.BOT)
-        try:
-            site = await self._site(hit.site_key)
-            if site is None:
-                raise RefusedError(Refusal.UNKNOWN_SITE)
-            origin = headers.get(b"origin")
-            if not site.owns(hit.hostname) or (origin and not site.owns(hostname_of(origin.decode("latin-1")))):
-                raise RefusedError(Refusal.OTHER_HOST)
-            await self.recorder.record(await self._sighting(hit, site, scope, headers, user_agent, now))
-        except (psycopg.Error, OSError, FullError, LostError) as error:
-            log.warning("a hit was refused, the database did not take it: %s", type(error).__name__)
-            raise RefusedError(Refusal.UNAVAILABLE) from None
+        headers = headers_of(scope)
+        require_type(headers, b"text/plain", b"application/json")
+        hit = parse(await body_of(headers, receive))
+        rules = await self.reception.rules(hit.site_key)
+        with self.reception.counting(rules, now.date()):
+            await self._record(hit, rules, scope, headers, now)
 
-    async def _site(self, key: str) -> KnownSite | None:
-        read_at, site = self._sites.get(key, (0.0, None))
-        if time.monotonic() - read_at > SITE_SECONDS or not read_at:
-            found = await self._lookups.execute(SITE, [key])
-            site = KnownSite(*found[0]) if found else None
-            if len(self._sites) >= MOST_SITES:
-                self._sites.clear()
-            self._sites[key] = (time.monotonic(), site)
-        return site
+    async def _record(
+        self, hit: Hit, rules: Rules, scope: Message, headers: dict[bytes, bytes], now: dt.datetime
+    ) -> None:
+        peer = (scope.get("client") or ("", 0))[0]
+        forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        address, is_by_proxy = visitors.client_address(peer, forwarded_for, self._trusted)
+        # Who cannot be told apart is not held up.
+        if address and (seconds := self._limits.seconds_to_wait(network(rules.site_id, address))):
+            raise RefusedError(Refusal.TOO_MANY, seconds)
+        refusal = _not_a_visitor(hit, headers) or rules.refusal(hit.hostname, headers, address)
+        if refusal:
+            raise RefusedError(refusal)
+        sighting = await self._sighting(hit, rules, str(address or ""), headers, is_by_proxy, now)
+        await self.reception.recorder.record(sighting)
 
     async def _sighting(
-        self, hit: Hit, site: KnownSite, scope: Message, headers: dict[bytes, bytes], user_agent: str, now: dt.datetime
+        self, hit: Hit, rules: Rules, ip: str, headers: dict[bytes, bytes], is_by_proxy: bool, now: dt.datetime
     ) -> Sighting:
-        peer = (scope.get("client") or ("", 0))[0]
-        ip = visitors.client_ip(peer, headers.get(b"x-forwarded-for", b"").decode("latin-1"), self._trusted)
-        salt, eve_salt = await self._salts.around(now.date())
-        source = sources.classify(hit.url, hit.referrer)
-        device = read_device(user_agent)
-        return Sighting(
-            site_id=site.id,
-            id=hit.id,
-            view_id=hit.view_id,
-            event=hit.event,
-            visitor=visitors.visitor(salt, hit.site_key, ip, user_agent),
-            previous_visitor=visitors.visitor(eve_salt, hit.site_key, ip, user_agent),
+        salt, eve_salt = await self.reception.salts.around(now.date())
+        user_agent = _user_agent(headers)
+        visitor = visitors.visitor(salt, hit.site_key, ip, user_agent)
+        eve_visitor = visitors.visitor(eve_salt, hit.site_key, ip, user_agent)
+        who = rules.site_id, hit.view_id, visitor, eve_visitor, now
+        if hit.kind is Kind.ENGAGEMENT:
+            return Read(*who, engaged_ms=hit.engaged_ms, scrolled=hit.scrolled)
+        if hit.kind is Kind.EVENT:
+            return Happened(*who, id=hit.id, name=hit.event, path=rules.page(hit.path), props=hit.props)
+        source = sources.classify(hit.url, hit.referrer, rules.sources)
+        brands = headers.get(b"sec-ch-ua", b"")[:LONGEST_BRANDS].decode("latin-1")
+        return Seen(
+            *who,
             visit_id=uuid_utils.uuid7(),
-            at=now,
             patience=PAYMENT_PAUSE if source.continues else VISIT_PAUSE,
             hostname=hit.hostname,
-            path=hit.path,
-            channel=source.channel,
-            source=source.source,
-            referrer=source.referrer,
-            utm_source=source.utm_source,
-            utm_medium=source.utm_medium,
-            utm_campaign=source.utm_campaign,
-            utm_term=source.utm_term,
-            utm_content=source.utm_content,
-            click_id=source.click_id,
-            country=country(ip, headers if visitors.is_trusted(peer, self._trusted) else {}),
-            browser=device.browser,
-            os=device.os,
-            device=device.kind,
+            path=rules.page(hit.path),
             variants=hit.variants,
+            source=source,
+            place=self._atlas.locate(ip, headers if is_by_proxy else {}),
+            device=read_device(user_agent, brands),
         )
 
 
-def _headers(scope: Message) -> dict[bytes, bytes]:
-    """The headers by name; one that was sent in several lines is the list of them all."""
-    headers: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        headers[name] = headers[name] + b"," + value if name in headers else value
-    return headers
+def _user_agent(headers: dict[bytes, bytes]) -> str:
+    return headers.get(b"user-agent", b"").decode("latin-1")[:LONGEST_USER_AGENT]
 
 
-async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    told = headers.get(b"content-length", b"")
-    if told.isdigit() and int(told) > LONGEST_BODY:
-        raise RefusedError(Refusal.TOO_LARGE)
-    body = b""
-    chunk: bytes
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise RefusedError(Refusal.MALFORMED)
-                chunk = message.get("body", b"")
-                body += chunk
-                if len(body) > LONGEST_BODY:
-                    raise RefusedError(Refusal.TOO_LARGE)
-                if not message.get("more_body"):
-                    return body
-    except TimeoutError:
-        raise RefusedError(Refusal.TOO_SLOW) from None
-
-
-async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": ALWAYS + headers})
-    await send({"type": "http.response.body", "body": b""})
+def _not_a_visitor(hit: Hit, headers: dict[bytes, bytes]) -> Refusal | None:
+    """Tell if it was no person who saw the page."""
+    if is_bot(_user_agent(headers)):
+        return Refusal.BOT
+    if hit.is_automated:
+        return Refusal.WEBDRIVER
+    if any(word in headers[name].lower() for name in PURPOSES if name in headers for word in AHEAD):
+        return Refusal.PREFETCH
+    return None

@@ -8,10 +8,15 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
+
+from tracking.devices import Device
+from tracking.hits import Props
+from tracking.places import Place
+from tracking.sources import Source
 
 MOST_AT_ONCE = 1_000
 MOST_WAITING = 20_000
@@ -29,55 +34,155 @@ class Database(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A view or an event with all that is to be kept of it; the fields are the statement's columns."""
+    """Something that a visitor did on a view; the two names are those of today's salt and of yesterday's."""
 
     site_id: int
-    id: uuid.UUID
     view_id: uuid.UUID
-    event: str
     visitor: uuid.UUID
     previous_visitor: uuid.UUID
-    visit_id: uuid.UUID
     at: dt.datetime
+
+    def row(self) -> dict[str, object]:
+        """Give the columns that the statement reads."""
+        return {
+            "site_id": self.site_id,
+            "view_id": self.view_id.hex,
+            "visitor": self.visitor.hex,
+            "previous_visitor": self.previous_visitor.hex,
+            "at": self.at.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Sighting):
+    """The view itself. It begins the visit `visit_id` if the visitor's last hit is longer ago than `patience`."""
+
+    visit_id: uuid.UUID
     patience: dt.timedelta
     hostname: str
     path: str
-    channel: str
-    source: str
-    referrer: str
-    utm_source: str
-    utm_medium: str
-    utm_campaign: str
-    utm_term: str
-    utm_content: str
-    click_id: str
-    country: str
-    browser: str
-    os: str
-    device: str
     variants: tuple[int, ...]
+    source: Source
+    place: Place
+    device: Device
+
+    def row(self) -> dict[str, object]:
+        source, place, device = self.source, self.place, self.device
+        return Sighting.row(self) | {
+            "visit_id": self.visit_id.hex,
+            "patience": self.patience.total_seconds(),
+            "hostname": self.hostname,
+            "path": self.path,
+            "variants": self.variants,
+            "channel": source.channel,
+            "source": source.source,
+            "referrer": source.referrer,
+            "utm_source": source.utm_source,
+            "utm_medium": source.utm_medium,
+            "utm_campaign": source.utm_campaign,
+            "utm_term": source.utm_term,
+            "utm_content": source.utm_content,
+            "click_id": source.click_id,
+            "country": place.country,
+            "region": place.region,
+            "city": place.city,
+            "browser": device.browser,
+            "os": device.os,
+            "device": device.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened(Sighting):
+    """An event of the view. The view need not be known."""
+
+    id: uuid.UUID
+    name: str
+    path: str
+    props: Props
+
+    def row(self) -> dict[str, object]:
+        patience = VISIT_PAUSE.total_seconds()
+        told = {"id": self.id.hex, "name": self.name, "path": self.path, "props": self.props, "patience": patience}
+        return Sighting.row(self) | told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read(Sighting):
+    """How long the view was in front until now, in milliseconds, and how far it was seen, in percent."""
+
+    engaged_ms: int
+    scrolled: int
+
+    def row(self) -> dict[str, object]:
+        return Sighting.row(self) | {"engaged_ms": self.engaged_ms, "scrolled": self.scrolled}
 
 
 # Each visitor's row in tracking_presence is locked by the upsert, in one order for all writers, so two hits at
-# the same moment make one visit and two servers never wait for each other in a circle. Every time comes from
-# the parameters: an upsert that called now() could not run on a table spread over machines.
+# the same moment make one visit and two servers never wait for each other in a circle; views that are read on are
+# locked before, also in order, and visits after. Every time comes from the parameters: an upsert that called now()
+# could not run on a table spread over machines.
+#
 # A visitor whose visit goes on from yesterday keeps the name that yesterday's salt gave, so midnight splits no visit.
+# Only views start visits. An event belongs to the visit of its view, or to that which its visitor is in. Engagement
+# tells how long a view, known and of the same visitor, has been read until now; as long at least took its visit.
 STATEMENT = """
-WITH hit AS (
-    SELECT told.*, coalesce(known.visitor, told.visitor) AS who
-    FROM jsonb_to_recordset(%s::jsonb) AS told(
-        n int, site_id bigint, id uuid, view_id uuid, event text, visitor uuid, previous_visitor uuid,
-        visit_id uuid, at timestamptz, patience interval, hostname text, path text, channel text, source text,
-        referrer text, utm_source text, utm_medium text, utm_campaign text, utm_term text, utm_content text,
-        click_id text, country text, browser text, os text, device text, variants int[])
-    LEFT JOIN tracking_presence AS known ON known.site_id = told.site_id
-        AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
+WITH view AS (
+    SELECT told.*, coalesce((
+        SELECT known.visitor FROM tracking_presence AS known WHERE known.site_id = told.site_id
+            AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
+    ), told.visitor) AS who
+    FROM json_to_recordset(%s::json) AS told(
+        n int, site_id bigint, view_id uuid, visitor uuid, previous_visitor uuid, at timestamptz,
+        visit_id uuid, patience interval, hostname text, path text, channel text, source text, referrer text,
+        utm_source text, utm_medium text, utm_campaign text, utm_term text, utm_content text, click_id text,
+        country text, region text, city text, browser text, os text, device text, variants int[])
+), event AS (
+    SELECT told.*, coalesce((
+        SELECT known.visitor FROM tracking_presence AS known WHERE known.site_id = told.site_id
+            AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
+    ), told.visitor) AS who
+    FROM json_to_recordset(%s::json) AS told(
+        site_id bigint, id uuid, view_id uuid, visitor uuid, previous_visitor uuid, at timestamptz, patience interval,
+        name text, path text, props jsonb)
+), engagement AS (
+    SELECT site_id, view_id, visitor, previous_visitor, max(engaged_ms) AS engaged_ms, max(scrolled) AS scrolled,
+        max(at) AS at
+    FROM json_to_recordset(%s::json) AS told(
+        site_id bigint, view_id uuid, visitor uuid, previous_visitor uuid, at timestamptz, engaged_ms int,
+        scrolled int)
+    GROUP BY 1, 2, 3, 4
+), read AS (
+    SELECT v.*, e.engaged_ms AS until_ms, e.scrolled AS until_scrolled,
+        least(v.at + e.engaged_ms * interval '1 millisecond', e.at) AS until_at
+    FROM engagement AS e CROSS JOIN LATERAL (
+        SELECT * FROM tracking_view AS v WHERE v.site_id = e.site_id AND v.id = e.view_id
+            AND v.visitor IN (e.visitor, e.previous_visitor) LIMIT 1
+    ) AS v
+), reading AS (
+    INSERT INTO tracking_view AS v (
+        site_id, id, visit_id, visitor, at, hostname, path, variants, engaged_ms, scrolled)
+    SELECT DISTINCT ON (site_id, id) site_id, id, visit_id, visitor, at, hostname, path, variants, until_ms,
+        until_scrolled
+    FROM read ORDER BY site_id, id
+    ON CONFLICT (site_id, id) DO UPDATE SET
+        engaged_ms = greatest(v.engaged_ms, excluded.engaged_ms), scrolled = greatest(v.scrolled, excluded.scrolled)
+        WHERE v.engaged_ms < excluded.engaged_ms OR v.scrolled < excluded.scrolled
+    RETURNING true
+), stayed AS (
+    SELECT read.site_id, read.visitor AS who, read.visit_id, p.last_at, max(until_at) AS until_at
+    FROM read CROSS JOIN (SELECT count(*) FROM reading) AS locked CROSS JOIN LATERAL (
+        SELECT last_at FROM tracking_presence AS p WHERE p.site_id = read.site_id AND p.visitor = read.visitor
+            AND p.visit_id = read.visit_id LIMIT 1
+    ) AS p GROUP BY 1, 2, 3, 4
 ), entry AS (
     SELECT DISTINCT ON (site_id, who) *, max(at) OVER (PARTITION BY site_id, who) AS latest_at
-    FROM hit WHERE event = '' ORDER BY site_id, who, n
+    FROM view ORDER BY site_id, who, n
 ), presence AS (
     INSERT INTO tracking_presence AS p (site_id, visitor, visit_id, last_at, patience)
-    SELECT site_id, who, visit_id, latest_at, patience + (latest_at - at) FROM entry ORDER BY site_id, who
+    SELECT site_id, who, coalesce(entry.visit_id, stayed.visit_id), coalesce(latest_at, until_at),
+        coalesce(patience + (latest_at - at), '0') + coalesce(greatest(until_at - last_at, '0'), '0')
+    FROM entry FULL JOIN stayed USING (site_id, who) ORDER BY site_id, who
     ON CONFLICT (site_id, visitor) DO UPDATE SET
         visit_id = CASE WHEN excluded.last_at - p.last_at < excluded.patience
                         THEN p.visit_id ELSE excluded.visit_id END,
@@ -85,63 +190,90 @@ WITH hit AS (
         patience = excluded.patience
     RETURNING site_id, visitor, visit_id
 ), seen AS (
-    INSERT INTO tracking_view (site_id, id, visit_id, visitor, at, hostname, path, variants)
-    SELECT site_id, hit.id, presence.visit_id, who, at, hostname, path, variants
-    FROM hit JOIN presence USING (site_id)
-    WHERE event = '' AND presence.visitor = who ORDER BY n
+    INSERT INTO tracking_view (site_id, id, visit_id, visitor, at, hostname, path, variants, engaged_ms, scrolled)
+    SELECT view.site_id, view.view_id, presence.visit_id, who, view.at, hostname, path, variants,
+        coalesce(e.engaged_ms, 0), coalesce(e.scrolled, 0)
+    FROM view JOIN presence ON presence.site_id = view.site_id AND presence.visitor = who
+        LEFT JOIN engagement AS e ON e.site_id = view.site_id AND e.view_id = view.view_id AND e.visitor = view.visitor
+            AND e.previous_visitor = view.previous_visitor
+    ORDER BY n
     ON CONFLICT DO NOTHING
     RETURNING site_id, id, visit_id, visitor
 ), fresh AS (
-    SELECT seen.site_id, seen.visit_id, seen.visitor, count(DISTINCT id) AS views, min(at) AS first_at,
+    SELECT seen.site_id, seen.visit_id, seen.visitor, count(DISTINCT seen.id) AS views, min(at) AS first_at,
         max(at) AS last_at, (array_agg(path ORDER BY n DESC))[1] AS exit_path,
         array_remove(array_agg(DISTINCT variant), NULL) AS variants
-    FROM seen JOIN hit USING (site_id, id) LEFT JOIN LATERAL unnest(hit.variants) AS variant ON true
+    FROM seen JOIN view ON view.site_id = seen.site_id AND view.view_id = seen.id
+        LEFT JOIN LATERAL unnest(view.variants) AS variant ON true
     GROUP BY 1, 2, 3
+), lasted AS (
+    SELECT site_id, visit_id, max(until_at) AS until_at
+    FROM read CROSS JOIN (SELECT count(*) FROM presence) AS locked GROUP BY 1, 2
 ), visit AS (
     INSERT INTO tracking_visit AS v (
         site_id, id, visitor, started_at, last_at, views, entry_path, exit_path, hostname, channel, source,
         referrer, utm_source, utm_medium, utm_campaign, utm_term, utm_content, click_id, country, region, city,
         browser, os, device, variants)
-    SELECT fresh.site_id, fresh.visit_id, fresh.visitor, first_at, last_at, views, path, exit_path, hostname,
-        channel, source, referrer, utm_source, utm_medium, utm_campaign, utm_term, utm_content, click_id, country,
-        '', '', browser, os, device, fresh.variants
+    SELECT fresh.site_id, fresh.visit_id, fresh.visitor, first_at, greatest(last_at, until_at), views, path,
+        exit_path, hostname, channel, source, referrer, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+        click_id, country, region, city, browser, os, device, fresh.variants
     FROM fresh JOIN entry ON entry.site_id = fresh.site_id AND entry.who = fresh.visitor
+        LEFT JOIN lasted ON lasted.site_id = fresh.site_id AND lasted.visit_id = fresh.visit_id
+    UNION ALL
+    SELECT v.site_id, v.id, visitor, started_at, until_at, 0, entry_path, exit_path, hostname, channel, source,
+        referrer, utm_source, utm_medium, utm_campaign, utm_term, utm_content, click_id, country, region, city,
+        browser, os, device, '{}'
+    FROM lasted CROSS JOIN LATERAL (
+        SELECT * FROM tracking_visit AS v WHERE v.site_id = lasted.site_id AND v.id = lasted.visit_id
+            AND v.last_at < until_at LIMIT 1
+    ) AS v
+    WHERE (lasted.site_id, lasted.visit_id) NOT IN (SELECT site_id, visit_id FROM fresh)
+    ORDER BY 1, 2
     ON CONFLICT (site_id, id) DO UPDATE SET
         views = v.views + excluded.views,
         last_at = greatest(v.last_at, excluded.last_at),
-        exit_path = CASE WHEN excluded.last_at >= v.last_at THEN excluded.exit_path ELSE v.exit_path END,
+        exit_path = CASE WHEN excluded.views > 0 AND excluded.last_at >= v.last_at
+                         THEN excluded.exit_path ELSE v.exit_path END,
         variants = CASE WHEN v.variants @> excluded.variants
                         THEN v.variants ELSE v.variants || excluded.variants END
 )
-INSERT INTO tracking_event (site_id, id, view_id, at, name)
-SELECT site_id, id, view_id, at, event FROM hit WHERE event <> ''
+INSERT INTO tracking_event (site_id, id, view_id, visit_id, visitor, at, name, path, props)
+SELECT event.site_id, event.id, event.view_id,
+    coalesce(seen.visit_id, v.visit_id, presence.visit_id, p.visit_id), coalesce(seen.visitor, v.visitor, who),
+    event.at, event.name, event.path, props
+FROM event
+    LEFT JOIN seen ON seen.site_id = event.site_id AND seen.id = event.view_id
+    LEFT JOIN presence ON presence.site_id = event.site_id AND presence.visitor = who
+    LEFT JOIN LATERAL (
+        SELECT visit_id, visitor FROM tracking_view AS v WHERE v.site_id = event.site_id AND v.id = event.view_id
+        LIMIT 1
+    ) AS v ON true
+    LEFT JOIN LATERAL (
+        SELECT visit_id FROM tracking_presence AS p WHERE p.site_id = event.site_id AND p.visitor = who
+            AND event.at - p.last_at < event.patience LIMIT 1
+    ) AS p ON true
 ON CONFLICT DO NOTHING
 """
 
-TEXTS = tuple(field.name for field in fields(Sighting) if field.type is str)
+ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def rows(batch: Sequence[Sighting]) -> str:
-    """Give the statement's parameter: the batch as JSON, each view and event once."""
-    once: dict[tuple[int, uuid.UUID], Sighting] = {}
+def parameters(batch: Sequence[Sighting]) -> list[str]:
+    """Give the statement's parameters: views, events and readings as JSON, each view and event once."""
+    views: dict[tuple[int, uuid.UUID], Seen] = {}
+    events: dict[tuple[int, uuid.UUID], Happened] = {}
+    readings: list[Sighting] = []
     for one in batch:
-        once.setdefault((one.site_id, one.id), one)
-    return json.dumps([_row(n, one) for n, one in enumerate(once.values())])
-
-
-def _row(n: int, one: Sighting) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(one, name) for name in TEXTS}
-    row["n"] = n
-    row["site_id"] = one.site_id
-    row["id"] = one.id.hex
-    row["view_id"] = one.view_id.hex
-    row["visitor"] = one.visitor.hex
-    row["previous_visitor"] = one.previous_visitor.hex
-    row["visit_id"] = one.visit_id.hex
-    row["at"] = one.at.isoformat()
-    row["patience"] = f"{one.patience.total_seconds():.0f} seconds"
-    row["variants"] = one.variants
-    return row
+        if isinstance(one, Seen):
+            views.setdefault((one.site_id, one.view_id), one)
+        elif isinstance(one, Happened):
+            events.setdefault((one.site_id, one.id), one)
+        else:
+            readings.append(one)
+    numbered = [one.row() | {"n": n} for n, one in enumerate(views.values())]
+    return [
+        ENCODE(rows) for rows in (numbered, [one.row() for one in events.values()], [one.row() for one in readings])
+    ]
 
 
 class FullError(Exception):
@@ -181,7 +313,7 @@ class Recorder:
 
     async def _write(self, batch: list[tuple[Sighting, asyncio.Future[None]]]) -> None:
         try:
-            await self._database.execute(STATEMENT, [rows([sighting for sighting, _ in batch])])
+            await self._database.execute(STATEMENT, parameters([sighting for sighting, _ in batch]))
         except psycopg.DataError as error:
             if len(batch) > 1:
                 # One row that the database refuses must not take the others with it.

@@ -1,7 +1,11 @@
 """The daily salts: made by whoever needs one first, destroyed when two days have passed."""
 
+import asyncio
 import datetime as dt
+import logging
 import secrets
+
+import psycopg
 
 from tracking.recorder import Database
 
@@ -22,6 +26,8 @@ DO $$ BEGIN
 END $$
 """
 
+log = logging.getLogger(__name__)
+
 
 class Salts:
     """The salts of today and yesterday, read from the database once a day."""
@@ -29,15 +35,26 @@ class Salts:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[dt.date, bytes] = {}
+        self._reading = asyncio.Lock()
 
     async def around(self, day: dt.date) -> tuple[bytes, bytes]:
         """Give the salts of `day` and of the day before."""
         eve = day - dt.timedelta(days=1)
         if day not in self._known or eve not in self._known:
-            self._known = {day: await self._of(day), eve: await self._of(eve)}
+            async with self._reading:
+                # Those who waited find it done.
+                if day not in self._known or eve not in self._known:
+                    await self._read(day, eve)
+        return self._known[day], self._known[eve]
+
+    async def _read(self, day: dt.date, eve: dt.date) -> None:
+        self._known = {day: await self._of(day), eve: await self._of(eve)}
+        try:
             for statement, parameters in forgetting(day):
                 await self._database.execute(statement, parameters)
-        return self._known[day], self._known[eve]
+        except psycopg.Error as error:
+            # A backup may be reading the table, for longer than hits can wait; the worker's turn comes again.
+            log.warning("salts that are over could not be destroyed yet: %s", type(error).__name__)
 
     async def _of(self, day: dt.date) -> bytes:
         await self._database.execute(MADE, [day, secrets.token_bytes(32)])

@@ -1,17 +1,17 @@
 """Where a visit came from: its channel, a readable source, and the tags of its landing page.
 
-The order of the channel rules is that of Google Analytics 4's default channel group (first match wins), so
-that figures can be compared; who is a search engine, a social network and so on is in sources.toml.
+The rules are data, in sources.toml, which has a version: who is a search engine, a social network and so on, and
+by what a channel is told. A site's owners can have rules of their own, which go first.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from publicsuffixlist import PublicSuffixList
@@ -85,6 +85,7 @@ class Kind(StrEnum):
     VIDEO = "video"
     SHOPPING = "shopping"
     EMAIL = "email"
+    AFFILIATE = "affiliate"
     PAYMENT = "payment"
     OTHER = "other"
 
@@ -101,6 +102,14 @@ class Address(NamedTuple):
     query: str
 
 
+class ClickId(NamedTuple):
+    """A parameter that a platform adds to links: whose it is, whether only its ads have it, and their medium."""
+
+    platform: str
+    is_ad: bool
+    medium: str
+
+
 class Evidence(NamedTuple):
     """What the channel rules look at, in lower case."""
 
@@ -111,78 +120,75 @@ class Evidence(NamedTuple):
     paid: bool
 
 
+class ChannelRule(NamedTuple):
+    """Applies if the click is paid, when it has to be, and any of the others fits; without others, that is enough."""
+
+    channel: Channel
+    paid: bool
+    kind: Kind | None
+    patterns: tuple[tuple[str, re.Pattern[str]], ...]
+
+    def applies(self, evidence: Evidence) -> bool:
+        if self.paid and not evidence.paid:
+            return False
+        if self.kind is None and not self.patterns:
+            return True
+        return evidence.kind is self.kind or any(
+            pattern.fullmatch(getattr(evidence, name)) for name, pattern in self.patterns
+        )
+
+
+class Named(NamedTuple):
+    """What a site's owners say of a source: how it is called, and its channel if not the usual one."""
+
+    source: str
+    channel: Channel | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRules:
+    """A site's own rules: by the host a visit comes from, for those below it too, and by utm_source."""
+
+    hosts: Mapping[str, Named]
+    tags: Mapping[str, Named]
+
+    def named(self, utm_source: str, origin: Address | None) -> Named | None:
+        """Give the word that decides; a tag goes before the referrer, and the nearer host before one above it."""
+        if utm_source:
+            return self.tags.get(utm_source.lower())
+        if origin is None or not self.hosts:
+            return None
+        hosts = (origin.host, *(parent[1:] for parent in dotted_parents(origin.host)))
+        return next((self.hosts[host] for host in hosts if host in self.hosts), None)
+
+
+CHANNELS: Mapping[str, Channel] = {channel.value: channel for channel in Channel}
+NO_RULES = OwnRules({}, {})
 NOWHERE = Platform("", Kind.OTHER)
 BACK_FROM_PAYMENT = Source(Channel.DIRECT, continues=True)
-
-AD_CLICK_IDS = {
-    "gclid": "Google",
-    "gbraid": "Google",
-    "wbraid": "Google",
-    "msclkid": "Bing",
-    "ttclid": "TikTok",
-    "twclid": "X",
-    "li_fat_id": "LinkedIn",
-    "epik": "Pinterest",
-    "rdt_cid": "Reddit",
-    "ScCid": "Snapchat",
-}
-# Facebook adds its own to every outgoing link, paid or not.
-CLICK_IDS = AD_CLICK_IDS | {"fbclid": "Facebook"}
 UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-PARAMETERS = {name.lower(): name for name in (*UTM, *CLICK_IDS)}
-
-# As in https://support.google.com/analytics/answer/9756891; only "newsletter" and "affiliates" are added.
-DISPLAY_MEDIUMS = {"display", "banner", "expandable", "interstitial", "cpm"}
-SOCIAL_MEDIUMS = {"social", "social-network", "social-media", "sm", "social network", "social media"}
-EMAIL_MEDIUMS = {"email", "e-mail", "e_mail", "e mail", "newsletter"}
-AFFILIATE_MEDIUMS = {"affiliate", "affiliates"}
-REFERRAL_MEDIUMS = {"referral", "app", "link"}
-PAID_MEDIUM = re.compile(r".*cp.*|ppc|retargeting|paid.*")
-SHOPPING_CAMPAIGN = re.compile(r"(?:[^a-df-z]|^)shop|shopping")
 
 
-def is_paid(medium: str) -> bool:
-    return PAID_MEDIUM.fullmatch(medium) is not None
+def own_rules(rows: Iterable[Sequence[str]]) -> OwnRules:
+    """Read a site's rules from rows of what is looked at, pattern, source and channel, as SourceRule has them."""
+    hosts: dict[str, Named] = {}
+    tags: dict[str, Named] = {}
+    for looks_at, pattern, source, channel in rows:
+        named = Named(source, CHANNELS.get(channel))
+        if looks_at == "utm_source":
+            tags[pattern.lower()] = named
+        else:
+            hosts[clean_host(pattern)] = named
+    return OwnRules(hosts, tags)
 
 
-def is_shopping(campaign: str) -> bool:
-    return SHOPPING_CAMPAIGN.search(campaign) is not None
+def classify(page_url: str, referrer: str, rules: OwnRules = NO_RULES) -> Source:
+    """Explain one page view by its own address and the referrer that the browser reported.
 
-
-def is_push(evidence: Evidence) -> bool:
-    medium = evidence.medium
-    return medium.endswith("push") or "mobile" in medium or "notification" in medium or evidence.source == "firebase"
-
-
-RULES: tuple[tuple[Channel, Callable[[Evidence], bool]], ...] = (
-    (Channel.DIRECT, lambda e: not (e.source or e.medium or e.campaign)),
-    (Channel.CROSS_NETWORK, lambda e: "cross-network" in e.campaign),
-    (Channel.PAID_SHOPPING, lambda e: e.paid and (e.kind is Kind.SHOPPING or is_shopping(e.campaign))),
-    (Channel.PAID_SEARCH, lambda e: e.paid and e.kind is Kind.SEARCH),
-    (Channel.PAID_SOCIAL, lambda e: e.paid and e.kind is Kind.SOCIAL),
-    (Channel.PAID_VIDEO, lambda e: e.paid and e.kind is Kind.VIDEO),
-    (Channel.DISPLAY, lambda e: e.medium in DISPLAY_MEDIUMS),
-    (Channel.PAID_OTHER, lambda e: e.paid),
-    # Before search and referral, or gemini.google.com and copilot.microsoft.com would drown in them.
-    (Channel.AI_ASSISTANT, lambda e: e.kind is Kind.AI or e.medium == "ai-assistant"),
-    (Channel.ORGANIC_SHOPPING, lambda e: e.kind is Kind.SHOPPING or is_shopping(e.campaign)),
-    (Channel.ORGANIC_SOCIAL, lambda e: e.kind is Kind.SOCIAL or e.medium in SOCIAL_MEDIUMS),
-    (Channel.ORGANIC_VIDEO, lambda e: e.kind is Kind.VIDEO or "video" in e.medium),
-    (Channel.ORGANIC_SEARCH, lambda e: e.kind is Kind.SEARCH or e.medium == "organic"),
-    (Channel.EMAIL, lambda e: e.kind is Kind.EMAIL or e.medium in EMAIL_MEDIUMS),
-    (Channel.AFFILIATES, lambda e: e.medium in AFFILIATE_MEDIUMS),
-    (Channel.REFERRAL, lambda e: e.medium in REFERRAL_MEDIUMS),
-    (Channel.AUDIO, lambda e: e.medium == "audio"),
-    (Channel.SMS, lambda e: "sms" in (e.source, e.medium)),
-    (Channel.MOBILE_PUSH, is_push),
-    (Channel.UNASSIGNED, lambda e: True),
-)
-
-
-def classify(page_url: str, referrer: str) -> Source:
-    """Explain one page view by its own address and the referrer that the browser reported."""
+    The site's own rules go first, except that a payment gateway is never a source.
+    """
     page, origin = parse_address(page_url), parse_address(referrer)
-    if origin and page and registrable_domain(origin.host) == registrable_domain(page.host):
+    if origin and page and is_same_site(origin.host, page.host):
         origin = None
     referring = platform_at(origin) if origin else NOWHERE
     if referring.kind is Kind.PAYMENT:
@@ -193,18 +199,20 @@ def classify(page_url: str, referrer: str) -> Source:
     click_id = next((name for name in CLICK_IDS if name in tags), "")
     utm_source, utm_medium, utm_campaign, utm_term, utm_content = (tags.get(name, "") for name in UTM)
     platform, kind = sender(utm_source, utm_medium, click_id, referring)
-    medium = utm_medium.lower() or ("referral" if origin else "")
+    own = rules.named(utm_source, origin)
+    click = CLICK_IDS.get(click_id)
+    medium = utm_medium.lower() or (click.medium if click else "") or ("referral" if origin else "")
     evidence = Evidence(
         kind=kind,
         source=platform.name.lower(),
         medium=medium,
         campaign=utm_campaign.lower(),
         # Display ads carry click ids as well.
-        paid=is_paid(medium) or (click_id in AD_CLICK_IDS and medium not in DISPLAY_MEDIUMS),
+        paid=is_paid(medium) or (click is not None and click.is_ad and not is_display(medium)),
     )
     return Source(
-        channel=next(channel for channel, applies in RULES if applies(evidence)),
-        source=platform.name,
+        channel=(own and own.channel) or channel_of(evidence),
+        source=own.source if own else platform.name,
         referrer=f"{origin.host}{origin.path}"[:MAX_REFERRER] if origin else "",
         utm_source=utm_source,
         utm_medium=utm_medium,
@@ -221,14 +229,30 @@ def sender(utm_source: str, utm_medium: str, click_id: str, referring: Platform)
     They differ for a utm_source that is on no list: then an ad's click id tells the kind, or the referrer,
     unless the link says by its medium that it is something else, say an affiliate's post on Instagram.
     """
-    is_ad = click_id in AD_CLICK_IDS
-    if is_ad or (click_id and referring is NOWHERE):
-        referring = platform_named(CLICK_IDS[click_id])
+    click = CLICK_IDS.get(click_id)
+    is_ad = click is not None and click.is_ad
+    if click and (is_ad or referring is NOWHERE):
+        referring = platform_named(click.platform)
     if not utm_source:
         return referring, referring.kind
     tagged = platform_named(utm_source)
     is_open = tagged.kind is Kind.OTHER and (is_ad or not utm_medium)
     return tagged, referring.kind if is_open else tagged.kind
+
+
+@lru_cache(maxsize=1024)
+def channel_of(evidence: Evidence) -> Channel:
+    if not (evidence.source or evidence.medium or evidence.campaign):
+        return Channel.DIRECT
+    return next((rule.channel for rule in CHANNEL_RULES if rule.applies(evidence)), Channel.UNASSIGNED)
+
+
+def is_paid(medium: str) -> bool:
+    return PAID_MEDIUM.fullmatch(medium) is not None
+
+
+def is_display(medium: str) -> bool:
+    return DISPLAY_MEDIUM.fullmatch(medium) is not None
 
 
 def parse_address(url: str) -> Address | None:
@@ -248,6 +272,10 @@ def clean_host(host: str) -> str:
     """
     host = host.lower().rstrip(".")
     return host.removeprefix("www.") if len(host) <= MAX_HOST and HOST.fullmatch(host) else ""
+
+
+def is_same_site(host: str, other: str) -> bool:
+    return host == other or registrable_domain(host) == registrable_domain(other)
 
 
 @lru_cache(maxsize=4096)
@@ -311,8 +339,7 @@ class Directory(NamedTuple):
     names: dict[str, Platform]
 
 
-def read_directory() -> Directory:
-    listed = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
+def read_directory(listed: Mapping[str, Any]) -> Directory:
     hosts: dict[str, Platform] = {}
     names: dict[str, Platform] = {}
     for kind in Kind:
@@ -328,5 +355,23 @@ def read_directory() -> Directory:
     return Directory(hosts, apps, names | aliases)
 
 
-DIRECTORY = read_directory()
+def read_channel_rule(row: Mapping[str, Any]) -> ChannelRule:
+    return ChannelRule(
+        Channel(row["channel"]),
+        row.get("paid", False),
+        Kind(row["kind"]) if "kind" in row else None,
+        tuple((name, re.compile(row[name])) for name in ("source", "medium", "campaign") if name in row),
+    )
+
+
+LISTED = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
+VERSION: int = LISTED["version"]
+DIRECTORY = read_directory(LISTED)
+CHANNEL_RULES = tuple(read_channel_rule(row) for row in LISTED["channels"])
+PAID_MEDIUM = re.compile(LISTED["mediums"]["paid"])
+DISPLAY_MEDIUM = re.compile(LISTED["mediums"]["display"])
+CLICK_IDS = {
+    name: ClickId(row["of"], row.get("ad", False), row.get("medium", "")) for name, row in LISTED["click_ids"].items()
+}
+PARAMETERS = {name.lower(): name for name in (*UTM, *CLICK_IDS)}
 PUBLIC_SUFFIXES = PublicSuffixList(accept_unknown=True)

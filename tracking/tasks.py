@@ -1,9 +1,14 @@
 import datetime as dt
 
 from celery import shared_task
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from sites.models import Site
+from tracking.ahead import count_days
+from tracking.prune import prune
+from tracking.reports import send_reports
 from tracking.salts import forgetting
 
 
@@ -20,3 +25,21 @@ def forget_visitors(now: dt.datetime) -> None:
 @shared_task(name="tracking.forget_visitors")
 def forget_visitors_task() -> None:
     forget_visitors(timezone.now())
+
+
+@shared_task(name="tracking.count_days")
+def count_days_task() -> None:
+    for site in Site.objects.all():
+        count_days(site, timezone.now())
+
+
+@shared_task(name="tracking.prune")
+def prune_task() -> None:
+    if settings.RETENTION_MONTHS:
+        for site in Site.objects.all():
+            prune(site, timezone.now(), settings.RETENTION_MONTHS)
+
+
+@shared_task(name="tracking.send_reports")
+def send_reports_task() -> None:
+    send_reports(timezone.now())

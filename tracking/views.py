@@ -1,62 +1,131 @@
-from collections.abc import Callable
-from urllib.parse import urlencode
+import csv
+from collections.abc import Iterable
+from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRefresh
 
 from sites import periods
-from sites.access import get_site_or_404
+from sites.access import get_shown_site_or_404, get_site_or_404, shareable
 from sites.models import Site
-from sites.periods import Period
-from sites.script_tag import script_tag
-from tracking import stats
-from tracking.charts import Count, bar_chart
-from tracking.figures import figures
-from tracking.places import country_name
+from sites.script_tag import script_tag, script_url, tags
+from tracking import export, questions, stats, tables
+from tracking.charts import bar_chart
+from tracking.dimensions import DIMENSIONS
+from tracking.figures import LABELS, figures, steps, written
+from tracking.filters import WORDS
+from tracking.installing import ways
+from tracking.moments import counts, local
+from tracking.panels import whole
+from tracking.places import Credit, credit
+from tracking.questions import Question
+from tracking.refusals import hosts_that_count, refused_lately
+from tracking.stats import Asked, Bucket
+
+ROWS_OF_PAGE = 50
+# The keys that pick a period on the dashboard.
+KEYS = {
+    "today": "t",
+    "yesterday": "y",
+    "7d": "w",
+    "30d": "m",
+    "90d": "q",
+    "month": "c",
+    "last-month": "p",
+    "year": "a",
+    "12mo": "l",
+}
+SUGGESTIONS = 50
 
 
-def name_or_unknown(value: str) -> str:
-    return value or "Unknown"
+def _asked(request: HttpRequest, site: Site) -> tuple[Question, Asked]:
+    question = questions.read(request.GET, timezone.now(), site.zone)
+    return question, stats.ask(site, question.period, question.filters)
 
 
-def source_name(value: str) -> str:
-    return value or "Direct or unknown"
-
-
-def named_country(code: str) -> str:
-    return name_or_unknown(country_name(code))
-
-
+@shareable
 def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
-    site = get_site_or_404(request, domain)
-    now = timezone.now()
-    period = periods.from_query(request.GET.dict(), now, site.zone)
-    context = {"site": site, "section": "dashboard"}
+    site = get_shown_site_or_404(request, domain)
     if not stats.has_views(site):
-        return render(request, "tracking/waiting.html", context | {"script_tag": script_tag(site)})
-    counted = stats.totals(site, period, now)
-    counts = [Count(point.label, point.short, point.visitors) for point in stats.by_day(site, period)]
-    context |= {
-        "period": period,
-        "periods": periods.LABELS,
-        "query": _query(period),
-        "figures": figures(counted),
-        "chart": bar_chart(counts),
-        "chart_summary": f"{counted.current.visitors:,} visitors, {period.label}",
+        return _waiting(request, site)
+    question, asked = _asked(request, site)
+    if added := questions.added(request.GET):
+        return redirect(f"{request.path}?{question.adding(added)}")
+    now = timezone.now()
+    counted = stats.totals(asked, now, question.against)
+    context = {
+        "site": site,
+        "section": "dashboard",
+        "question": question,
+        "periods": [(name, label, question.during(name), KEYS[name]) for name, label in periods.LABELS.items()],
+        "dimensions": DIMENSIONS.values(),
+        "ways": [(how.value, words) for how, words in WORDS.items()],
+        "versus": [(name, label, question.compared(name)) for name, label in questions.VERSUS.items()],
+        "versus_label": questions.VERSUS[question.versus],
+        "figures": [
+            (figure, question.showing(figure.metric), figure.metric is question.metric)
+            for figure in figures(counted, is_compared=question.versus != "none")
+        ],
+        "cards": tables.first_shown(question),
+        "live_visitors": stats.live_visitors(site, now),
+        **_chart(question, asked),
     }
     return render(request, "tracking/dashboard.html", context)
 
 
+def _chart(question: Question, asked: Asked) -> dict[str, Any]:
+    points = stats.over_time(asked, question.chart_bucket)
+    before = [] if question.versus == "none" else stats.over_time(asked.about(question.against), question.chart_bucket)
+    write = written(question.metric)
+    now = local(timezone.now(), asked.site.zone)
+    counted = counts(points, before, question.metric, question.chart_bucket, now)
+    chart = bar_chart(counted, write, steps(question.metric))
+    return {
+        "chart": chart,
+        "chart_title": LABELS[question.metric],
+        "chart_summary": f"{LABELS[question.metric]} by {question.chart_bucket}, {question.period.label}",
+        "is_compared": bool(before),
+        "bucket": question.chart_bucket,
+        "buckets": [(bucket, question.by(bucket)) for bucket in question.buckets],
+    }
+
+
+def _waiting(request: HttpRequest, site: Site) -> HttpResponse:
+    context = {
+        "site": site,
+        "section": "dashboard",
+        **tags(site),
+        "ways": ways(script_tag(site), script_url(site)),
+        **_refused(site),
+    }
+    return render(request, "tracking/waiting.html", context)
+
+
+def _refused(site: Site) -> dict[str, Any]:
+    refused = refused_lately(site, timezone.now())
+    return {"refused": refused, "hits": sum(each.hits for each in refused), "hosts": hosts_that_count(site)}
+
+
 def first_hit(request: HttpRequest, domain: str) -> HttpResponse:
-    """Have the waiting page loaded again, as a dashboard, once there is something to show."""
+    """Have the waiting page loaded again, as a dashboard, once there is something to show.
+
+    Until then tell what was refused, if that is more than the `refused` hits that the page tells of already.
+    """
     site = get_site_or_404(request, domain)
-    return HttpResponseClientRefresh() if stats.has_views(site) else HttpResponse(status=204)
+    if stats.has_views(site):
+        return HttpResponseClientRefresh()
+    told = _refused(site)
+    if request.GET.get("refused") == str(told["hits"]):
+        return HttpResponse(status=204)
+    return render(request, "tracking/_first_hit.html", {"site": site, **told})
 
 
+@shareable
 def live_visitors(request: HttpRequest, domain: str) -> HttpResponse:
-    site = get_site_or_404(request, domain)
+    site = get_shown_site_or_404(request, domain)
     visitors = stats.live_visitors(site, timezone.now())
     return render(request, "tracking/_live_visitors.html", {"site": site, "visitors": visitors})
 
@@ -64,80 +133,96 @@ def live_visitors(request: HttpRequest, domain: str) -> HttpResponse:
 def last_days(request: HttpRequest, domain: str) -> HttpResponse:
     """The site's last 30 days in small, for the list of sites."""
     site = get_site_or_404(request, domain)
-    points = stats.by_day(site, periods.picked("30d", timezone.now(), site.zone))
-    chart = bar_chart([Count(point.label, point.short, point.visitors) for point in points])
-    context = {"site": site, "chart": chart, "today": points[-1].visitors}
+    now = timezone.now()
+    question = Question(periods.picked("30d", now, site.zone))
+    points = stats.over_time(stats.ask(site, question.period), Bucket.DAY)
+    chart = bar_chart(counts(points, [], question.metric, Bucket.DAY, local(now, site.zone)))
+    context = {
+        "site": site,
+        "chart": chart,
+        "today": whole(points[-1].totals.visitors),
+        "visitors": whole(sum(point.totals.visitors for point in points)),
+        "has_views": bool(chart.points) or stats.has_views(site),
+    }
     return render(request, "tracking/_last_days.html", context)
 
 
-def top_pages(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_top_pages.html", "Page", "Views", stats.top_pages)
+@shareable
+def panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
+    """The ten largest rows of a panel, in its card."""
+    site = get_shown_site_or_404(request, domain)
+    question, asked = _asked(request, site)
+    table = tables.table(name, question, asked, limit=stats.ROWS, columns=2)
+    context = {
+        "site": site,
+        "question": question,
+        "table": table,
+        "card": tables.TABS_OF[name],
+        "credit": _credit(name),
+    }
+    return render(request, "tracking/_panel.html", context)
 
 
-def entry_pages(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_entry_pages.html", "Page", "Visits", stats.entry_pages)
+def _credit(name: str) -> Credit | None:
+    """Give what the maker of the places' data wants to be shown beside them."""
+    return credit(settings.GEOIP_PATH) if tables.TABS_OF[name].name == "places" else None
 
 
-def channels(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_channels.html", "Channel", "Visits", stats.channels)
+@shareable
+def details(request: HttpRequest, domain: str, name: str) -> HttpResponse:
+    """All rows of a panel with all their figures, in pages, and a search."""
+    site = get_shown_site_or_404(request, domain)
+    question, asked = _asked(request, site)
+    page, search = _page(request.GET.get("page", "")), request.GET.get("search", "").replace("\0", "").strip()[:200]
+    table = tables.table(name, question, asked, ROWS_OF_PAGE + 1, ROWS_OF_PAGE * (page - 1), search)
+    context = {
+        "site": site,
+        "section": "dashboard",
+        "question": question,
+        "table": table.up_to(ROWS_OF_PAGE),
+        "page": page,
+        "has_next": len(table.lines) > ROWS_OF_PAGE,
+        "search": search,
+        "credit": _credit(name),
+    }
+    return render(request, "tracking/details.html", context)
 
 
-def sources(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_sources.html", "Source", "Visits", stats.sources, source_name)
+@shareable
+def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
+    """All rows of a panel as CSV; shares are 0 to 1, times are seconds."""
+    site = get_shown_site_or_404(request, domain)
+    question, asked = _asked(request, site)
+    return _csv(export.of_table(tables.table(name, question, asked, limit=None)), site, name, question)
 
 
-def referrers(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_referrers.html", "Referrer", "Visits", stats.referrers)
+@shareable
+def export_over_time(request: HttpRequest, domain: str) -> HttpResponse:
+    """The chart's hours, days, weeks or months with all headline figures, as CSV."""
+    site = get_shown_site_or_404(request, domain)
+    question, asked = _asked(request, site)
+    points = stats.over_time(asked, question.chart_bucket)
+    return _csv(export.of_points(points, question.chart_bucket), site, "over-time", question)
 
 
-def campaigns(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_campaigns.html", "Campaign", "Visits", stats.campaigns)
+@shareable
+def suggestions(request: HttpRequest, domain: str) -> HttpResponse:
+    """Values of a dimension, for the form that adds a filter."""
+    site = get_shown_site_or_404(request, domain)
+    _, asked = _asked(request, site)
+    dimension = request.GET.get("dimension", "")
+    rows = stats.breakdown(asked, dimension, SUGGESTIONS, is_brief=True) if dimension in DIMENSIONS else []
+    return render(request, "tracking/_suggestions.html", {"values": [row.value for row in rows if row.value]})
 
 
-def countries(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_countries.html", "Country", "Visits", stats.countries, named_country)
+def _csv(rows: Iterable[Iterable[object]], site: Site, name: str, question: Question) -> HttpResponse:
+    days = f"{question.period.first_on}_{question.period.last_on}"
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{site.domain}_{name}_{days}.csv"'
+    csv.writer(response).writerows(rows)
+    return response
 
 
-def browsers(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_browsers.html", "Browser", "Visits", stats.browsers)
-
-
-def operating_systems(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_operating_systems.html", "System", "Visits", stats.operating_systems)
-
-
-def devices(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "tracking/_devices.html", "Device", "Visits", stats.devices)
-
-
-def _breakdown(
-    request: HttpRequest,
-    domain: str,
-    template: str,
-    value_column: str,
-    count_column: str,
-    question: Callable[[Site, Period], list[stats.Row]],
-    name: Callable[[str], str] = name_or_unknown,
-) -> HttpResponse:
-    """Answer with one panel; its bars are as long as the visitors of its largest row allow."""
-    site = get_site_or_404(request, domain)
-    period = periods.from_query(request.GET.dict(), timezone.now(), site.zone)
-    found = question(site, period)
-    most = max((row.visitors for row in found), default=0)
-    rows = [
-        {
-            "label": name(row.value),
-            "cells": [f"{row.visitors:,}", f"{row.count:,}"],
-            "share": round(100 * row.visitors / most, 2),
-        }
-        for row in found
-    ]
-    columns = [value_column, "Visitors", count_column]
-    return render(request, template, {"site": site, "columns": columns, "rows": rows})
-
-
-def _query(period: Period) -> str:
-    """Give the part of an address that `periods.from_query` reads as this period."""
-    if period.name:
-        return urlencode({"period": period.name})
-    return urlencode({"from": period.first_on, "to": period.last_on})
+def _page(text: str) -> int:
+    """Read a page's number; anything else is the first page."""
+    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) < 7 else 1

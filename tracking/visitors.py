@@ -14,7 +14,9 @@ def address(text: str) -> Address | None:
     """Read an IP address as proxies write it, with brackets or a port; None for anything else."""
     text = text.strip()
     if text.startswith("["):
-        text = text[1:].partition("]")[0]
+        text, closed, _ = text[1:].partition("]")
+        if not closed:
+            return None
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
@@ -35,22 +37,29 @@ def _is_within(found: Address, networks: Collection[Network]) -> bool:
     return any(found in network for network in networks)
 
 
-def client_ip(peer: str, forwarded_for: str, trusted: Collection[Network]) -> str:
-    """Give the visitor's address: the nearest hop that is no proxy of ours; "" if it cannot be told.
+def client_address(peer: str, forwarded_for: str, trusted: Collection[Network]) -> tuple[Address | None, bool]:
+    """Give the visitor's address, None if it cannot be told, and whether a proxy of ours tells it.
 
-    `peer` is the other end of the connection, `forwarded_for` the X-Forwarded-For header, which only a trusted
-    proxy may add to: it is read from the right, and what stands left of the first stranger is hearsay.
+    That is the nearest hop that is no proxy of ours. `peer` is the other end of the connection, `forwarded_for` the
+    X-Forwarded-For header, which only a trusted proxy may add to: it is read from the right, and what stands left of
+    the first stranger is hearsay.
     """
     nearest = address(peer)
     if nearest is None or not _is_within(nearest, trusted):
-        return str(nearest or "")
+        return nearest, False
     for hop in reversed(forwarded_for.split(",")):
         if not hop.strip():
             continue
         nearest = address(hop)
         if nearest is None or not _is_within(nearest, trusted):
             break
-    return str(nearest or "")
+    return nearest, True
+
+
+def client_ip(peer: str, forwarded_for: str, trusted: Collection[Network]) -> str:
+    """Give `client_address` as text, "" if it cannot be told."""
+    found, _ = client_address(peer, forwarded_for, trusted)
+    return str(found or "")
 
 
 def visitor(salt: bytes, site_key: str, ip: str, user_agent: str) -> uuid.UUID:

@@ -28,6 +28,36 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
+// Keys for what has one: periods, the filter. Not while somebody is typing, nor with a key that belongs to the browser.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  if (!/^[a-z]$/.test(event.key)) return;
+  const wanted = document.querySelector(`[data-key="${event.key}"]`);
+  if (!wanted) return;
+  event.preventDefault();
+  wanted.click();
+});
+
+// With the arrow keys a chart is read point by point, as with the pointer.
+document.addEventListener("keydown", (event) => {
+  const chart = event.target.closest("[data-chart]");
+  if (!chart) return;
+  const points = [...chart.querySelectorAll(".point")];
+  const now = points.findIndex((point) => point.classList.contains("read"));
+  const last = points.length - 1;
+  const next = { ArrowLeft: now < 0 ? last : Math.max(now - 1, 0), ArrowRight: Math.min(now + 1, last), Home: 0, End: last };
+  if (!(event.key in next)) return;
+  event.preventDefault();
+  points[now]?.classList.remove("read");
+  const point = points[next[event.key]];
+  point.classList.add("read");
+  chart.closest(".panel").querySelector("[data-reading]").textContent = point.querySelector(".readout").textContent;
+});
+
+document.addEventListener("focusout", (event) => {
+  event.target.closest("[data-chart]")?.querySelector(".read")?.classList.remove("read");
+});
+
 // A panel that could not be fetched says so, instead of seeming to load for ever.
 for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, (event) => {
@@ -40,14 +70,20 @@ for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) 
   });
 }
 
-function focusFirstMistake(root) {
+function prepare(root) {
   root.querySelector("[aria-invalid='true']")?.focus();
+  for (const chart of root.querySelectorAll("[data-chart]")) chart.tabIndex = 0;
+  // What is chosen in a row that is too long for a phone is to be seen.
+  for (const chosen of root.querySelectorAll(":is(.tabs, .segments) > [aria-current]")) {
+    const row = chosen.parentElement;
+    row.scrollLeft = chosen.offsetLeft - row.offsetLeft - (row.clientWidth - chosen.clientWidth) / 2;
+  }
 }
 
-focusFirstMistake(document);
+prepare(document);
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  focusFirstMistake(event.target);
+  prepare(event.target);
   // A link that replaced the panels was replaced with them: keep the reader's place for the keyboard.
   const panels = document.getElementById("panels");
   if (panels && event.target === panels && document.activeElement === document.body) {

@@ -1,164 +1,241 @@
 // Counts page views without a cookie or anything else kept in the browser.
-// Served as /js/SITEKEY.js, with the site's key and this visitor's split-test variants in place of the last word.
+//
+// Served minified, as /js/SITEKEY.js, with what the site has chosen in place of the last word; the lines between
+// “#tests” and “#end” only where a split test runs. After a change:
+// uv run --group dev python -m tests.benchmarks.script_size --write
 (function (config) {
-  "use strict";
-  var own = (window.Humblytics = window.Humblytics || {});
-  if (own.viewId) return;
+  // The page may have made it already, by the stub of the instructions: an id, and a queue of what it tracked.
+  const own = (window.Humblytics ||= { queue: [] });
+  const told = own.queue;
+  // The same tag stands in the page twice.
+  if (!told) return;
+  own.queue = 0;
+  own.viewId ||= newId();
 
-  // A page that puts the element under test on later than this is shown, and counted, as if there were no test.
-  var PATIENCE = 2000;
-  var endpoint = new URL("../collect", document.currentScript.src).href;
-  var lastAddress;
-  // The view that has not been sent yet, and its tests whose element has not been found yet.
-  var waiting;
-  var open = [];
-  // Each element belongs to the first test that finds it: two that rewrote it in turn would never end.
-  var texts = new Map();
-  var watcher = new MutationObserver(look);
+  const tag = document.currentScript;
+  const endpoint = tag.dataset.api || new URL("../collect", tag.src);
+  // The view's part in each hit; what is to be sent of it, until it has been; and what tells the page that it has.
+  let current, waiting, acknowledge;
+  let place, since, isWatched, engaged, reported, reach;
+
+  // Whatever goes wrong in counting neither stops the page nor is an error of it.
+  function on(types, listener) {
+    types.split(" ").map((type) =>
+      addEventListener(
+        type,
+        (event) => {
+          try {
+            listener(event);
+          } catch {}
+        },
+        true
+      )
+    );
+  }
 
   // UUIDv7, so that ids made one after the other lie side by side in the database's index.
   // crypto.randomUUID is missing on pages without https.
   function newId() {
-    var bytes = crypto.getRandomValues(new Uint8Array(16));
-    var time = Date.now();
-    for (var i = 5; i >= 0; i--) {
-      bytes[i] = time % 256;
-      time = Math.floor(time / 256);
-    }
-    bytes[6] = (bytes[6] & 15) | 112;
-    bytes[8] = (bytes[8] & 63) | 128;
-    return Array.from(bytes, function (byte) {
-      return (byte + 256).toString(16).slice(1);
-    })
-      .join("")
-      .replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+    return ("0" + Date.now().toString(16) + "-7xxx-8xxx-xxxxxxxxxxxx")
+      .replace(/.{8}/, "$&-")
+      .replace(/x/g, () => (crypto.getRandomValues(new Uint8Array(1))[0] & 15).toString(16));
   }
 
-  // A string body is sent as text/plain, which asks for no preflight. A second try carries the same id, so
-  // that a hit which arrived although its answer got lost is not counted twice.
-  function send(hit, isSecondTry) {
-    function again() {
-      if (!isSecondTry) setTimeout(send, 1000, hit, true);
-    }
-    fetch(endpoint, { method: "POST", body: JSON.stringify(hit), keepalive: true, credentials: "omit" }).then(
-      function (answer) {
-        if (answer.status > 499) again();
-      },
-      again
-    );
+  // A string body is sent as text/plain, which asks for no preflight. The second try carries the same id, so that
+  // a hit which arrived although its answer got lost is not counted twice; the browser makes it even if the page
+  // has gone by then.
+  async function send(hit) {
+    try {
+      hit = JSON.stringify({ ...current, ...hit });
+      const options = { method: "POST", body: hit, keepalive: true, credentials: "omit" };
+      if ((await fetch(endpoint, options)).status < 500) return;
+    } catch {}
+    setTimeout(() => navigator.sendBeacon?.(endpoint, hit), 1000);
   }
 
-  function address() {
-    return location.href.split("#")[0];
-  }
-
-  function isUnderTest(test) {
-    var prefix = test.path.replace(/\*$/, "");
-    return prefix === test.path ? location.pathname === prefix : location.pathname.indexOf(prefix) === 0;
-  }
-
+  // A view is of a path (and of a #/route, where the site has such): other words behind the question mark are still
+  // the same view. Pages that change their address without loading anew come here with each one.
   function view(referrer) {
-    var now = address();
-    if (now === lastAddress) return;
-    sendView();
-    lastAddress = now;
-    own.viewId = newId();
-    waiting = {
-      site: config.site,
-      view: own.viewId,
-      url: now.slice(0, 4000),
-      referrer: String(referrer).slice(0, 2000),
-      variants: [],
-    };
-    texts.clear();
-    open = config.tests.filter(isUnderTest);
-    if (open.length) {
-      watcher.observe(document.documentElement, { childList: true, subtree: true, characterData: true });
-      if (document.readyState !== "loading") setTimeout(stopLooking, PATIENCE, own.viewId);
-    }
+    const url = location.href.match(config.url)[0].slice(0, 3000);
+    if (place == (place = url.replace(/\?[^#]*/g, ""))) return;
+    leave();
+    const id = current ? newId() : own.viewId;
+    current = { site: config.site, view: (own.viewId = id), url, webdriver: navigator.webdriver };
+    own.ready = new Promise((resolve) => (acknowledge = () => resolve(id)));
+    waiting = { referrer };
+    engaged = reported = reach = 0;
+    // #tests
+    startTests();
+    // #end
     look();
-  }
-
-  // Texts are put in while the page is being read, before it is painted, and a test counts as seen when its
-  // element is there: with the control's text as with any other.
-  function look() {
-    open = open.filter(function (test) {
-      if (!test.selector) {
-        waiting.variants.push(test.variant);
-        return false;
-      }
-      try {
-        var element = document.querySelector(test.selector);
-      } catch (error) {
-        // A selector that is none leaves the page as it is.
-        return false;
-      }
-      if (!element) return true;
-      if (!texts.has(element)) {
-        texts.set(element, test.text);
-        waiting.variants.push(test.variant);
-      }
-      return false;
-    });
-    texts.forEach(function (text, element) {
-      if (text && element.textContent !== text) element.textContent = text;
-    });
-    if (!open.length) sendView();
-  }
-
-  function stopLooking(viewId) {
-    if (viewId !== own.viewId) return;
-    watcher.disconnect();
-    open = [];
-    sendView();
   }
 
   // A page that is only prepared for a click has not been seen: its view is sent when it is shown.
   function sendView() {
-    if (!waiting || document.prerendering) return;
-    send(waiting);
-    waiting = null;
+    if (waiting && !document.prerendering) {
+      send(waiting).then(acknowledge);
+      waiting = 0;
+    }
   }
 
-  own.track = function (name) {
-    send({ site: config.site, view: own.viewId, url: address().slice(0, 4000), event: String(name), id: newId() });
+  // Runs whenever the page has changed, before it is painted.
+  function look() {
+    // Browsers find a bare name in a tenth of the time that any longer selector takes.
+    for (const name of ["stripe-buy-button", "stripe-pricing-table"])
+      for (const element of document.querySelectorAll(name))
+        if (!element.hasAttribute("client-reference-id")) element.setAttribute("client-reference-id", own.viewId);
+    // #tests
+    if (hasMissingElements()) return;
+    // #end
+    sendView();
+  }
+
+  // Time counts from one sign of life to the next, a pause at most as 30 seconds, while somebody looks at the page.
+  function live() {
+    const now = performance.now();
+    if (isWatched) engaged += Math.min(now - since, 30000);
+    since = now;
+    isWatched = !document.hidden && document.hasFocus();
+    reach = Math.max(reach, scrollY + innerHeight);
+  }
+
+  // The page may be gone after this. Time and depth are of the whole view until now, so they may be sent again.
+  function leave() {
+    live();
+    // #tests
+    stopTests();
+    // #end
+    sendView();
+    // Leaving sets off more than one event.
+    if (engaged > reported + 99) {
+      reported = engaged;
+      send({ engaged: engaged | 0, scrolled: ((reach / document.documentElement.scrollHeight) * 100) | 0 });
+    }
+  }
+
+  own.track = (event, props) => {
+    send({ event, id: newId(), props });
   };
 
-  // The variant's name that a test gives this visitor, or undefined when no such test is running.
-  own.variant = function (key) {
-    var test = config.tests.find(function (test) {
-      return test.key === key;
-    });
-    return test && test.name;
+  // The name of the variant that a test gives this visitor, or undefined when no such test is running.
+  own.variant = (key) => {
+    // #tests
+    return config.tests.find((test) => test.key == key)?.name;
+    // #end
   };
 
-  // Pages that change their address without loading anew make a new view with each address; one that only
-  // tidies up what stands behind the question mark is still the same.
-  ["pushState", "replaceState"].forEach(function (method) {
-    var original = history[method];
+  ["pushState", "replaceState"].map((method) => {
+    const original = history[method];
     history[method] = function () {
-      var from = location.href;
-      var path = location.pathname;
       original.apply(this, arguments);
-      if (method === "replaceState" && location.pathname === path) {
-        lastAddress = address();
-        return;
-      }
       try {
-        view(from);
-      } catch (error) {
-        // Whatever goes wrong in counting is not to stop the page's own navigation.
-      }
+        view(current.url);
+      } catch {}
     };
   });
-  addEventListener("popstate", function () {
-    view(lastAddress);
-  });
-  document.addEventListener("prerenderingchange", sendView);
-  addEventListener("pagehide", sendView);
-  addEventListener("DOMContentLoaded", function () {
-    setTimeout(stopLooking, PATIENCE, own.viewId);
-  });
 
+  // Clicks with either button, by keyboard too, and submits, before the page's own code sees them.
+  on("click auxclick submit", ({ type, target, button }) => {
+    if (button > 1) return;
+    const isForm = type == "submit";
+    const link = target.closest("a[href]");
+    const named = target.closest(isForm ? "form" : "[data-humblytics-event]:not(form)");
+    const props = {};
+    let name;
+    // No mailto: and the like, whose addresses are personal.
+    if (link?.host) {
+      const { host, pathname, search } = link;
+      if (host == "buy.stripe.com" && !search.match("client_reference_id"))
+        link.search += (search && "&") + "client_reference_id=" + own.viewId;
+      name = link.hasAttribute("download") || /\.(pdf|zip|rar|7z|gz|dmg|exe|docx?|xlsx?|pptx?|csv|txt|mp[34])$/i.test(pathname)
+        ? "File download"
+        : host != location.host && "Outbound link";
+      props.url = host + pathname;
+    }
+    if (isForm) {
+      name = "Form submit";
+      // Not target.id, which may be a field that is called so.
+      props.form = target.getAttribute("id") || "";
+    }
+    if (named)
+      for (const { name: attribute, value } of named.attributes) {
+        const [, prop] = attribute.split("data-humblytics-event");
+        if (prop) props[prop.slice(1)] = value;
+        else if (prop == "") name = value;
+      }
+    if (name) own.track(name, props);
+  });
+  on("scroll keydown pointermove focus blur", live);
+  on("popstate", () => view(current.url));
+  on("visibilitychange pagehide", leave);
+  // A page that comes back from the browser's memory is seen anew.
+  on("pageshow", (event) => {
+    if (event.persisted) view(document.referrer, (place = 0));
+  });
+  on("prerenderingchange", sendView);
+
+  // #tests
+  // A page that puts the element under test on later than this is shown, and counted, as if there were no test.
+  const PATIENCE = 2000;
+  // Each element belongs to the first test that finds it: two that rewrote it in turn would never end.
+  const texts = new Map();
+  // The tests whose element has not been found yet.
+  let open = [];
+
+  function startTests() {
+    waiting.variants = [];
+    open = config.tests.filter(({ path }) =>
+      path.endsWith("*") ? location.pathname.startsWith(path.slice(0, -1)) : location.pathname == path
+    );
+    if (document.readyState != "loading") stopLater();
+  }
+
+  function stopLater() {
+    const id = own.viewId;
+    setTimeout(() => {
+      if (id == own.viewId) {
+        stopTests();
+        sendView();
+      }
+    }, PATIENCE);
+  }
+
+  // Texts are put in before they are painted, and a test counts as seen when its element is there: with the
+  // control's text as with any other.
+  function hasMissingElements() {
+    open = open.filter(({ selector, text, variant }) => {
+      try {
+        const element = selector ? document.querySelector(selector) : {};
+        if (!element) return true;
+        if (!texts.has(element)) {
+          texts.set(element, text);
+          waiting.variants.push(variant);
+        }
+      } catch {
+        // A selector that is none leaves the page as it is.
+      }
+    });
+    texts.forEach((text, element) => {
+      if (text && element.textContent != text) element.textContent = text;
+    });
+    return open.length;
+  }
+
+  function stopTests() {
+    texts.clear();
+    open = [];
+  }
+
+  on("DOMContentLoaded", stopLater);
+  // #end
   view(document.referrer);
+  new MutationObserver(look).observe(document, {
+    childList: true,
+    subtree: true,
+    // #tests
+    characterData: true,
+    // #end
+  });
+  // Page code may have kept the stub's own track().
+  told.map((told.push = (hit) => own.track(...hit)));
 })(CONFIG);

@@ -5,10 +5,11 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from sites.models import Site
 from tests.factories import SiteFactory, send_hit
-from tracking.models import DailySalt, Presence, View, Visit
+from tracking.models import DailySalt, EmailReport, Goal, Intake, Presence, SourceRule, View, Visit
 
 
 @pytest.mark.parametrize("model", ["visit", "view", "event"])
@@ -56,6 +57,35 @@ def test_admin_changes_nothing(admin_client: Client, site: Site) -> None:
     assert admin_client.post(f"/admin/tracking/visit/{visit.pk}/change/", {"views": "9"}).status_code == 403
     assert admin_client.post(f"/admin/tracking/visit/{visit.pk}/delete/", {"post": "yes"}).status_code == 403
     assert admin_client.get("/admin/tracking/visit/add/").status_code == 403
+
+
+def test_admin_lists_what_owners_have_said_in_few_queries(
+    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(20):
+        site = SiteFactory()
+        Intake.objects.create(site=site, hostnames=["www.shop.example"])
+        SourceRule.objects.create(site=site, pattern="partner.example", source="Partner")
+        Goal.objects.create(site=site, name="Order", pattern="/thanks")
+        EmailReport.objects.create(site=site, email="reader@example.com")
+    for model, search in (("intake", ""), ("sourcerule", "Partner"), ("goal", "thanks"), ("emailreport", "reader")):
+        with django_assert_max_num_queries(8):
+            response = admin_client.get(f"/admin/tracking/{model}/", {"q": search})
+        assert response.context["cl"].result_count == 20
+
+
+def test_admin_changes_a_rule(admin_client: Client, site: Site) -> None:
+    rule = SourceRule.objects.create(site=site, pattern="partner.example", source="Partner")
+    data = {"site": site.pk, "looks_at": "referrer", "pattern": "partner.example", "source": "Friend", "channel": ""}
+    assert admin_client.post(f"/admin/tracking/sourcerule/{rule.pk}/change/", data).status_code == 302
+    rule.refresh_from_db()
+    assert rule.source == "Friend"
+
+
+def test_admin_refuses_what_is_no_network(admin_client: Client, site: Site) -> None:
+    response = admin_client.post("/admin/tracking/intake/add/", {"site": site.pk, "excluded_networks": "me"})
+    assert "Item 1 in the array did not validate" in response.content.decode()
+    assert not Intake.objects.exists()
 
 
 def test_admin_never_shows_a_salt() -> None:

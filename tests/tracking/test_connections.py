@@ -25,3 +25,17 @@ def test_those_who_wait_for_a_database_that_is_away_wait_once(monkeypatch: pytes
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", away)
     assert all(isinstance(outcome, psycopg.OperationalError) for outcome in asyncio.run(run()))
     assert len(attempts) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.connections.PATIENCE_SECONDS", 1)
+
+    async def run() -> None:
+        pipe = Pipe()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            await pipe.execute("SELECT pg_sleep(60)")
+        assert await pipe.execute("SELECT 1") == [(1,)]
+        await pipe.close()
+
+    asyncio.run(run())

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking.hits import LONGEST_BODY, LONGEST_PATH, Hit, Refusal, RefusedError, parse
+from tracking.hits import (
+    LONGEST_BODY,
+    LONGEST_BODY_WITH_PROPS,
+    LONGEST_ENGAGEMENT,
+    LONGEST_PATH,
+    Hit,
+    Kind,
+    Refusal,
+    RefusedError,
+    parse,
+)
 
 VIEW = "0190a0b1-0000-7000-8000-000000000001"
 
@@ -25,6 +35,7 @@ def refusal(raw: bytes) -> Refusal:
 
 def test_a_view_is_read() -> None:
     assert parse(body(referrer="https://www.google.com/", variants=[2, 1, 2])) == Hit(
+        kind=Kind.VIEW,
         site_key="abc",
         id=uuid.UUID(VIEW),
         view_id=uuid.UUID(VIEW),
@@ -39,7 +50,19 @@ def test_a_view_is_read() -> None:
 
 def test_an_event_has_an_id_of_its_own() -> None:
     hit = parse(body(event="signup", id="0190a0b1-0000-7000-8000-000000000002"))
-    assert (hit.event, hit.id.int & 0xF, hit.view_id.int & 0xF) == ("signup", 2, 1)
+    assert (hit.kind, hit.event, hit.id.int & 0xF, hit.view_id.int & 0xF) == (Kind.EVENT, "signup", 2, 1)
+
+
+def test_an_event_has_properties() -> None:
+    hit = parse(body(event="signup", id=VIEW, props={"plan": "pro\0", "seats": 3, "price": 9.5, "trial": True}))
+    assert hit.props == {"plan": "pro", "seats": 3, "price": 9.5, "trial": True}
+
+
+def test_engagement_tells_how_long_and_how_far_a_view_was_read() -> None:
+    hit = parse(body(engaged=40_000, scrolled=80))
+    assert (hit.kind, hit.id, hit.engaged_ms, hit.scrolled) == (Kind.ENGAGEMENT, hit.view_id, 40_000, 80)
+    hit = parse(body(engaged=10**9, scrolled=10**9))
+    assert (hit.engaged_ms, hit.scrolled) == (LONGEST_ENGAGEMENT, 100)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +105,27 @@ def test_of_an_address_only_host_and_path_are_kept(url: str, expected: tuple[str
         pytest.param(body(variants=list(range(1, 50))), id="variants-too-many"),
         pytest.param(body(event="x"), id="event-without-id"),
         pytest.param(body(event=["x"]), id="event-is-a-list"),
+        pytest.param(body(event="x", id=VIEW, props=["x"]), id="props-are-a-list"),
+        pytest.param(body(event="x", id=VIEW, props={"x": {"y": 1}}), id="props-in-props"),
+        pytest.param(body(event="x", id=VIEW, props={"x": None}), id="prop-is-null"),
+        pytest.param(body(event="x", id=VIEW, props={"x": 2**63}), id="prop-is-too-big"),
+        pytest.param(body(event="x", id=VIEW, props={"x" * 61: 1}), id="name-of-prop-is-too-long"),
+        pytest.param(body(event="x", id=VIEW, props={str(n): n for n in range(21)}), id="too-many-props"),
+        pytest.param(body(engaged=-1), id="engaged-less-than-nothing"),
+        pytest.param(body(engaged=1.5), id="engaged-is-a-fraction"),
+        pytest.param(body(engaged=True), id="engaged-is-a-truth"),
+        pytest.param(body(engaged=1, scrolled="50%"), id="scrolled-is-a-text"),
     ],
 )
 def test_what_cannot_be_read_is_malformed(raw: bytes) -> None:
     assert refusal(raw) is Refusal.MALFORMED
 
 
-def test_a_body_over_8_kib_is_too_large() -> None:
-    assert refusal(b" " * (LONGEST_BODY + 1)) is Refusal.TOO_LARGE
+def test_a_body_over_8_kib_is_too_large_and_with_properties_one_over_16() -> None:
+    assert refusal(body() + b" " * LONGEST_BODY) is Refusal.TOO_LARGE
+    event = body(event="x", id=VIEW, props={"x": 1})
+    assert parse(event + b" " * LONGEST_BODY).props == {"x": 1}
+    assert refusal(event + b" " * LONGEST_BODY_WITH_PROPS) is Refusal.TOO_LARGE
 
 
 @given(

@@ -4,20 +4,31 @@ import datetime as dt
 import ipaddress
 import json
 import uuid
+from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
 
 from sites.models import Site
-from tests.factories import CHROME, FIREFOX, IPHONE, InTest, SiteFactory, collect, send_hit
+from tests.factories import (
+    CHROME,
+    FIREFOX,
+    IPHONE,
+    PLAIN,
+    InTest,
+    SiteFactory,
+    collect,
+    send_engagement,
+    send_event,
+    send_hit,
+)
 from tracking.models import DailySalt, Event, Presence, View, Visit
 from tracking.tasks import forget_visitors
 
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 BROWSER = (b"user-agent", CHROME.encode())
-PLAIN = (b"content-type", b"text/plain;charset=UTF-8")
 
 
 def said(of: Site, **changed: object) -> bytes:
@@ -141,14 +152,93 @@ def test_variants_are_kept_on_the_view_and_gathered_on_the_visit(site: Site) -> 
     assert list(View.objects.order_by("at").values_list("variants", flat=True)) == [[], [3], [3, 5]]
 
 
-def test_an_event_is_kept_with_its_view(site: Site) -> None:
-    view = send_hit(site, at=NOON)
-    body = said(site, view=str(view), event="signup", id=str(uuid.uuid4()))
+def test_an_event_is_kept_with_its_view_and_visit(site: Site) -> None:
+    view = send_hit(site, "/pricing", at=NOON)
+    event_id = uuid.uuid4()
     for _ in range(2):
-        assert collect(body, [PLAIN, BROWSER], at=NOON)[0] == 202
+        send_event(site, "signup", {"plan": "pro", "seats": 3}, view, "/pricing", at=NOON + MINUTE, event_id=event_id)
+    event, visit = Event.objects.get(), Visit.objects.get()
+    assert (event.id, event.name, event.view_id, event.path, event.at) == (
+        *(event_id, "signup", view, "/pricing"),
+        NOON + MINUTE,
+    )
+    assert (event.visit_id, event.visitor) == (visit.id, visit.visitor)
+    assert event.props == {"plan": "pro", "seats": 3}
+    assert (visit.views, visit.last_at) == (1, NOON)
+
+
+def test_an_event_whose_view_is_not_known_belongs_to_the_visit_its_visitor_is_in(site: Site) -> None:
+    send_hit(site, at=NOON)
+    send_event(site, "signup", at=NOON + 29 * MINUTE)
+    assert Event.objects.get().visit_id == Visit.objects.get().id
+
+
+def test_an_event_of_a_page_left_open_belongs_to_the_visit_of_that_page(site: Site) -> None:
+    view = send_hit(site, at=NOON)
+    first = Visit.objects.get()
+    send_hit(site, at=NOON + 90 * MINUTE)
+    send_event(site, "signup", view_id=view, at=NOON + 91 * MINUTE)
+    assert Event.objects.get().visit_id == first.id
+
+
+def test_an_event_starts_no_visit(site: Site) -> None:
+    send_event(site, "signup", at=NOON)
     event = Event.objects.get()
-    assert (event.name, event.view_id) == ("signup", view)
-    assert Visit.objects.get().views == 1
+    assert event.visit_id is None
+    assert event.visitor.int
+    assert not Visit.objects.exists()
+    assert not Presence.objects.exists()
+
+
+def test_an_event_after_midnight_is_of_the_visitor_of_before(site: Site) -> None:
+    view = send_hit(site, at=dt.datetime(2026, 3, 10, 23, 50, tzinfo=dt.UTC))
+    for view_id in (view, None):
+        send_event(site, "signup", view_id=view_id, at=dt.datetime(2026, 3, 11, 0, 10, tzinfo=dt.UTC))
+    visit = Visit.objects.get()
+    assert set(Event.objects.values_list("visit_id", "visitor")) == {(visit.id, visit.visitor)}
+
+
+def test_a_visit_of_one_page_lasts_as_long_as_it_was_read(site: Site) -> None:
+    view = send_hit(site, at=NOON)
+    for engaged, scrolled in ((25_000, 80), (40_000, 60), (40_000, 60), (10_000, 5)):
+        send_engagement(site, view, engaged, scrolled, at=NOON + MINUTE)
+    seen, visit = View.objects.get(), Visit.objects.get()
+    assert (seen.engaged_ms, seen.scrolled) == (40_000, 80)
+    assert (visit.last_at - visit.started_at, visit.views) == (dt.timedelta(seconds=40), 1)
+
+
+def test_no_visit_lasts_longer_than_until_now(site: Site) -> None:
+    view = send_hit(site, at=NOON)
+    send_engagement(site, view, 3_600_000, at=NOON + MINUTE)
+    assert Visit.objects.get().last_at == NOON + MINUTE
+
+
+def test_a_visit_goes_on_after_a_page_that_was_read_for_long(site: Site) -> None:
+    view = send_hit(site, at=NOON)
+    send_engagement(site, view, 45 * 60_000, at=NOON + 45 * MINUTE)
+    send_hit(site, "/next", at=NOON + 46 * MINUTE)
+    assert Visit.objects.get().views == 2
+
+
+def test_engagement_across_midnight_is_kept(site: Site) -> None:
+    view = send_hit(site, at=dt.datetime(2026, 3, 10, 23, 20, tzinfo=dt.UTC))
+    send_engagement(site, view, 50 * 60_000, at=dt.datetime(2026, 3, 11, 0, 10, tzinfo=dt.UTC))
+    send_hit(site, "/next", at=dt.datetime(2026, 3, 11, 0, 11, tzinfo=dt.UTC))
+    assert View.objects.get(id=view).engaged_ms == 50 * 60_000
+    assert Visit.objects.get().views == 2
+
+
+@pytest.mark.parametrize(
+    "changed", [{"ip": "203.0.113.8"}, {"user_agent": FIREFOX}, {"view_id": uuid.UUID(int=1)}], ids=str
+)
+def test_engagement_of_others_or_of_no_view_changes_nothing(site: Site, changed: dict[str, Any]) -> None:
+    view = send_hit(site, at=NOON)
+    send_engagement(site, **({"view_id": view, "engaged_ms": 40_000, "at": NOON + MINUTE} | changed))
+    other = SiteFactory()
+    send_engagement(other, view, 40_000, at=NOON + MINUTE)
+    assert View.objects.get().engaged_ms == 0
+    assert Visit.objects.get().last_at == NOON
+    assert Presence.objects.count() == 1
 
 
 def test_the_address_is_nowhere_in_the_database(site: Site) -> None:
@@ -172,7 +262,14 @@ def test_the_address_is_nowhere_in_the_database(site: Site) -> None:
         pytest.param(
             [PLAIN, (b"user-agent", b"Googlebot/2.1 (+http://www.google.com/bot.html)")], {}, 202, "bot", id="bot"
         ),
-        pytest.param([PLAIN, BROWSER, (b"sec-purpose", b"prefetch;prerender")], {}, 202, "bot", id="prefetch"),
+        pytest.param(
+            [PLAIN, (b"user-agent", CHROME.replace("Chrome", "HeadlessChrome").encode())], {}, 202, "bot", id="headless"
+        ),
+        pytest.param([PLAIN, BROWSER], {"webdriver": True}, 202, "webdriver", id="webdriver"),
+        pytest.param([PLAIN, BROWSER, (b"sec-purpose", b"prefetch;prerender")], {}, 202, "prefetch", id="sec-purpose"),
+        pytest.param([PLAIN, BROWSER, (b"purpose", b"prefetch")], {}, 202, "prefetch", id="purpose"),
+        pytest.param([PLAIN, BROWSER, (b"x-purpose", b"preview")], {}, 202, "prefetch", id="x-purpose"),
+        pytest.param([PLAIN, BROWSER, (b"x-moz", b"Prefetch")], {}, 202, "prefetch", id="x-moz"),
         pytest.param(
             [(b"content-type", b"multipart/form-data"), BROWSER], {}, 415, "wrong-content-type", id="multipart"
         ),

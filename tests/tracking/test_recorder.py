@@ -15,29 +15,47 @@ from hypothesis import strategies as st
 
 from tests.factories import SiteFactory
 from tracking.connections import Pipe
-from tracking.models import View, Visit
-from tracking.recorder import STATEMENT, TEXTS, VISIT_PAUSE, FullError, LostError, Recorder, Sighting, rows
+from tracking.devices import Device
+from tracking.models import Event, View, Visit
+from tracking.places import Place
+from tracking.recorder import (
+    STATEMENT,
+    VISIT_PAUSE,
+    FullError,
+    Happened,
+    LostError,
+    Read,
+    Recorder,
+    Seen,
+    Sighting,
+    parameters,
+)
+from tracking.sources import Channel, Source
 
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 
 
-def sighting(
-    site_id: int, visitor: int = 1, view: int | None = None, at: dt.datetime = NOON, path: str = "/"
-) -> Sighting:
-    view_id = uuid.UUID(int=view) if view is not None else uuid.uuid4()
-    texts = dict.fromkeys(TEXTS, "") | {"hostname": "shop.example", "path": path}
-    return Sighting(
-        site_id=site_id,
-        id=view_id,
-        view_id=view_id,
-        visitor=uuid.UUID(int=visitor),
-        previous_visitor=uuid.UUID(int=visitor + 10**9),
+def sighting(site_id: int, visitor: int = 1, view: int | None = None, at: dt.datetime = NOON, path: str = "/") -> Seen:
+    return Seen(
+        site_id,
+        uuid.UUID(int=view) if view is not None else uuid.uuid4(),
+        uuid.UUID(int=visitor),
+        uuid.UUID(int=visitor + 10**9),
+        at,
         visit_id=uuid.uuid4(),
-        at=at,
         patience=VISIT_PAUSE,
+        hostname="shop.example",
+        path=path,
         variants=(),
-        **texts,
+        source=Source(Channel.DIRECT),
+        place=Place(""),
+        device=Device("", "", ""),
     )
+
+
+def engagement(view: Seen, engaged_ms: int, scrolled: int = 0, at: dt.datetime = NOON) -> Read:
+    who = view.site_id, view.view_id, view.visitor, view.previous_visitor
+    return Read(*who, at, engaged_ms=engaged_ms, scrolled=scrolled)
 
 
 class Counting:
@@ -82,6 +100,56 @@ def test_simultaneous_hits_of_one_visitor_on_several_servers_are_one_visit() -> 
     assert View.objects.count() == 200
     assert Visit.objects.count() == 5
     assert sum(Visit.objects.values_list("views", flat=True)) == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_happens_on_a_view_may_be_in_the_same_batch() -> None:
+    site = SiteFactory()
+    view = sighting(site.pk, view=1)
+    who = view.site_id, view.view_id, view.visitor, view.previous_visitor, NOON
+    event = Happened(*who, id=uuid.uuid4(), name="signup", path="/", props={"plan": "pro"})
+
+    async def run() -> None:
+        database = Counting()
+        recorder = Recorder(database)
+        # The first has a batch of its own.
+        await asyncio.gather(
+            *map(recorder.record, [sighting(site.pk, visitor=2), engagement(view, 700, 30), event, view])
+        )
+        await database.pipe.close()
+
+    asyncio.run(run())
+    kept = View.objects.get(id=view.view_id)
+    assert (kept.engaged_ms, kept.scrolled) == (700, 30)
+    assert Event.objects.get().visit_id == kept.visit_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_servers_that_are_told_of_the_same_views_in_any_order_do_not_wait_for_each_other_in_a_circle() -> None:
+    site = SiteFactory()
+    views = [sighting(site.pk, visitor=n % 20, view=n) for n in range(100)]
+
+    async def run() -> None:
+        pipes = [Pipe() for _ in range(4)]
+        recorders = [Recorder(pipe) for pipe in pipes]
+        await asyncio.gather(*(recorders[n % 4].record(view) for n, view in enumerate(views)))
+        told = [
+            (recorder, engagement(view, ms, at=NOON + VISIT_PAUSE))
+            for recorder, views_in_order in zip(recorders, (views, views[::-1], views[50:], views[::7]), strict=True)
+            for ms in (1_000, 5_000, 3_000)
+            for view in views_in_order
+        ]
+        told += [(recorders[n % 4], sighting(site.pk, visitor=n % 20, at=NOON)) for n in range(100)]
+        await asyncio.gather(*(recorder.record(one) for recorder, one in told))
+        for pipe in pipes:
+            await pipe.close()
+
+    asyncio.run(run())
+    assert set(View.objects.filter(id__in=[view.view_id for view in views]).values_list("engaged_ms", flat=True)) == {
+        5_000
+    }
+    assert Visit.objects.count() == 20
+    assert set(Visit.objects.values_list("views", "last_at")) == {(10, NOON + dt.timedelta(seconds=5))}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -177,10 +245,10 @@ def test_visits_add_up_however_hits_fall_into_batches(hits: list[tuple[int, int,
         for visitor, view, minute in hits:
             at = NOON + dt.timedelta(minutes=minute)
             if batch and (len(batch) >= sizes[turn % len(sizes)] or at - batch[0].at >= VISIT_PAUSE):
-                connection.connection.execute(STATEMENT, [rows(batch + batch[:1])])
+                connection.connection.execute(STATEMENT, parameters(batch + batch[:1]))
                 batch, turn = [], turn + 1
             batch.append(sighting(site.pk, visitor, view, at))
-        connection.connection.execute(STATEMENT, [rows(batch)])
+        connection.connection.execute(STATEMENT, parameters(batch))
 
         expected = 0
         for visitor in {hit[0] for hit in hits}:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracking import sources
-from tracking.sources import Channel, Kind, Source, classify
+from tracking.sources import Channel, Kind, Source, classify, own_rules
 
 SHOP = "https://shop.example.com/pricing"
 
@@ -45,6 +45,14 @@ def tagged(query: str) -> str:
         pytest.param("https://www.amazon.fr/dp/1", "Organic Shopping", "Amazon", id="amazon in France"),
         pytest.param("https://aws.amazon.com/", "Referral", "aws.amazon.com", id="not all amazon"),
         pytest.param("https://mail.google.com/mail/", "Email", "Gmail", id="gmail"),
+        pytest.param("https://www.awin1.com/cread.php", "Affiliates", "Awin", id="affiliate network"),
+        pytest.param("https://claude.ai/chat/1", "AI Assistant", "Claude", id="claude"),
+        pytest.param("https://chat.mistral.ai/chat", "AI Assistant", "Le Chat", id="mistral"),
+        pytest.param("https://chat.deepseek.com/", "AI Assistant", "DeepSeek", id="deepseek"),
+        pytest.param("https://grok.com/", "AI Assistant", "Grok", id="grok"),
+        pytest.param("https://www.meta.ai/", "AI Assistant", "Meta AI", id="meta ai is not facebook"),
+        pytest.param("https://you.com/search", "AI Assistant", "You.com", id="you.com"),
+        pytest.param("https://www.phind.com/", "AI Assistant", "Phind", id="phind"),
         pytest.param("https://mail.yahoo.com/", "Email", "Yahoo Mail", id="yahoo mail"),
         pytest.param("https://news.ycombinator.com/", "Referral", "news.ycombinator.com", id="unlisted site"),
         pytest.param("http://intranet/wiki", "Referral", "intranet", id="host without a dot"),
@@ -141,6 +149,16 @@ def test_tags_give_channel_and_source(query: str, referrer: str, channel: str, s
             id="fbclid from instagram",
         ),
         pytest.param("gclid=", "", "Direct", "", "", id="empty"),
+        pytest.param("dclid=1", "https://news.site.com/", "Display", "Google", "dclid", id="display by its click id"),
+        pytest.param("dclid=1&utm_medium=cpc", "", "Paid Search", "Google", "dclid", id="the tag's medium before it"),
+        pytest.param("gbraid=1", "", "Paid Search", "Google", "gbraid", id="google ads on iOS"),
+        pytest.param("yclid=1", "", "Paid Search", "Yandex", "yclid", id="yandex ads"),
+        pytest.param("li_fat_id=1", "", "Paid Social", "LinkedIn", "li_fat_id", id="linkedin ads"),
+        pytest.param("epik=1", "", "Paid Social", "Pinterest", "epik", id="pinterest ads"),
+        pytest.param("rdt_cid=1", "", "Paid Social", "Reddit", "rdt_cid", id="reddit ads"),
+        pytest.param("twclid=1", "https://t.co/a", "Paid Social", "X", "twclid", id="x ads"),
+        pytest.param("awc=1", "", "Affiliates", "Awin", "awc", id="affiliate network"),
+        pytest.param("awc=1", "https://blog.example.org/", "Affiliates", "blog.example.org", "awc", id="affiliate"),
     ],
 )
 def test_click_id_tells_the_ad(query: str, referrer: str, channel: str, source: str, click_id: str) -> None:
@@ -254,6 +272,48 @@ def test_tags_are_kept_as_written() -> None:
     )
 
 
+OWN = own_rules(
+    [
+        ("referrer", "partner.example", "Partner", "Affiliates"),
+        ("referrer", "WWW.Blog.Partner.Example", "Partner’s blog", ""),
+        ("referrer", "google.com", "Google (organic)", ""),
+        ("referrer", "ads.example", "Our banners", "Display"),
+        ("referrer", "paypal.com", "PayPal offers", "Referral"),
+        ("referrer", "shop.example.com", "Ourselves", "Referral"),
+        ("referrer", "com.slack", "Slack", "Organic Social"),
+        ("utm_source", "Spring Mail", "Newsletter", "Email"),
+        ("utm_source", "bing", "Microsoft", ""),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "referrer", "channel", "source"),
+    [
+        pytest.param("", "https://partner.example/deal", "Affiliates", "Partner", id="host"),
+        pytest.param("", "https://m.www.partner.example/", "Affiliates", "Partner", id="host below"),
+        pytest.param("", "https://a.blog.partner.example/", "Referral", "Partner’s blog", id="nearest host"),
+        pytest.param("", "https://notpartner.example/", "Referral", "notpartner.example", id="end of a name"),
+        pytest.param("", "https://www.google.com/", "Organic Search", "Google (organic)", id="name of a listed host"),
+        pytest.param("", "https://gemini.google.com/", "AI Assistant", "Google (organic)", id="and of those below"),
+        pytest.param("gclid=1", "https://www.google.com/", "Paid Search", "Google (organic)", id="channel as usual"),
+        pytest.param("gclid=1", "https://ads.example/", "Display", "Our banners", id="channel before a click id"),
+        pytest.param("", "android-app://com.slack/", "Organic Social", "Slack", id="app"),
+        pytest.param("utm_source=SPRING+mail", "", "Email", "Newsletter", id="tag"),
+        pytest.param("utm_source=bing&utm_medium=cpc", "", "Paid Search", "Microsoft", id="name of a listed tag"),
+        pytest.param("utm_source=spring+mail", "https://partner.example/", "Email", "Newsletter", id="tag first"),
+        pytest.param("utm_source=acme", "https://partner.example/", "Referral", "acme", id="tag without a rule"),
+        pytest.param("", "https://blog.example.org/", "Referral", "blog.example.org", id="no rule"),
+        pytest.param("", "", "Direct", "", id="nothing"),
+        pytest.param("", "https://www.paypal.com/checkout", "Direct", "", id="a gateway is never a source"),
+        pytest.param("", "https://shop.example.com/", "Direct", "", id="nor is the site itself"),
+    ],
+)
+def test_a_site_s_own_rule_goes_first(query: str, referrer: str, channel: str, source: str) -> None:
+    found = classify(tagged(query), referrer, OWN)
+    assert (found.channel, found.source) == (channel, source)
+
+
 hosts = st.sampled_from(
     ["google.co.uk", "shop.example.com", "paypal.com", "a..b", "[::1]", "ü.de", "\ud800", "x" * 300]
 )
@@ -275,7 +335,7 @@ urls = st.one_of(
 @example(page_url="https://a.b/?utm_source=" + "\0é " * 50_000, referrer="https://a.b/" + "\udfff\0é" * 50_000)
 @example(page_url="https://a.b/?" + "utm_term=%00&" * 10_000, referrer="https://" + "@" * 100_000)
 def test_any_text_gives_short_storable_strings(page_url: str, referrer: str) -> None:
-    found = classify(page_url, referrer)
+    found = classify(page_url, referrer, OWN)
     for field in fields(found):
         value = getattr(found, field.name)
         if field.name != "continues":
@@ -314,4 +374,10 @@ def test_every_listed_app_and_alias_leads_to_its_row() -> None:
 
 
 def test_every_click_id_names_a_listed_platform() -> None:
-    assert all(sources.platform_named(name).kind is not Kind.OTHER for name in sources.CLICK_IDS.values())
+    assert all(sources.platform_named(click.platform).kind is not Kind.OTHER for click in sources.CLICK_IDS.values())
+
+
+def test_the_rules_have_a_version_and_each_channel_is_told_by_one() -> None:
+    assert sources.VERSION == LISTED["version"] > 0
+    told = [row["channel"] for row in LISTED["channels"]]
+    assert sorted(told) == sorted(set(Channel) - {Channel.DIRECT, Channel.UNASSIGNED})

@@ -1,104 +1,19 @@
-"""The tracker in a real browser, on pages of a customer that does as it likes."""
+"""The tracker in a real browser: views, split tests, and how hits are sent."""
 
+import gzip
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser import chromium
+from sites.models import Site
+from sites.script_tag import tags
+from tests.benchmarks.script_size import SOURCE, minified
+from tests.tracking.customer import TAG, Customer, arrived
 from tracking.script import script
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
-
-@dataclass
-class Customer:
-    """A web site with the script on each page, and what its pages sent."""
-
-    url: str = ""
-    pages: dict[str, str] = field(default_factory=dict)
-    tests: list[dict[str, object]] = field(default_factory=list)
-    hits: list[dict[str, Any]] = field(default_factory=list)
-    refusals: int = 0
-
-    def test(self, path: str, selector: str, text: str, variant: int) -> None:
-        name, key = f"Variant {variant}", f"test-{variant}"
-        told = {"key": key, "path": path, "selector": selector, "name": name, "variant": variant, "text": text}
-        self.tests.append(told)
-
-
-@pytest.fixture
-def customer() -> Iterator[Customer]:
-    site = Customer()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/js/key.js":
-                self._answer("text/javascript", script("key", site.tests))
-            elif (path := self.path.partition("?")[0]) in site.pages:
-                head = '<meta charset="utf-8"><script src="/js/key.js"></script>'
-                self._answer("text/html", f"<!doctype html><head>{head}</head><body>{site.pages[path]}</body>")
-            else:
-                self.send_error(404)
-
-        def do_POST(self) -> None:
-            hit = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if site.refusals:
-                site.refusals -= 1
-                self.send_error(503)
-                return
-            site.hits.append(hit)
-            self.send_response(202)
-            self.end_headers()
-
-        def _answer(self, kind: str, text: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    site.url = f"http://127.0.0.1:{server.server_address[1]}"
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield site
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context()
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not errors
-
-
-def arrived(page: Page, customer: Customer, count: int) -> list[dict[str, Any]]:
-    for _ in range(60):
-        if len(customer.hits) >= count:
-            break
-        page.wait_for_timeout(100)
-    page.wait_for_timeout(150)
-    assert len(customer.hits) == count, customer.hits
-    return customer.hits
 
 
 def test_the_view_id_is_there_for_the_page_s_first_line(page: Page, customer: Customer) -> None:
@@ -128,7 +43,8 @@ def test_a_new_address_without_loading_is_a_new_view(page: Page, customer: Custo
     page.evaluate("history.back()")
     page.evaluate("history.back()")
     hits = arrived(page, customer, 3)
-    assert [hit["url"].removeprefix(customer.url) for hit in hits] == ["/?utm_source=letter", "/next", "/"]
+    # Sent one right after the other, they may arrive in another order.
+    assert sorted(hit["url"].removeprefix(customer.url) for hit in hits) == ["/", "/?utm_source=letter", "/next"]
     assert len({hit["view"] for hit in hits}) == 3
 
 
@@ -175,14 +91,6 @@ def test_a_text_that_the_page_s_own_code_puts_back_is_put_in_again(page: Page, c
     assert page.locator("#a").inner_text() == "New"
 
 
-def test_an_event_names_its_view(page: Page, customer: Customer) -> None:
-    customer.pages["/"] = "<script>Humblytics.track('signup')</script>"
-    page.goto(customer.url)
-    view, event = sorted(arrived(page, customer, 2), key=lambda hit: "event" in hit)
-    assert (event["event"], event["view"]) == ("signup", view["view"])
-    assert UUID7.fullmatch(event["id"])
-
-
 def test_a_page_s_own_code_can_ask_for_its_variant(page: Page, customer: Customer) -> None:
     customer.pages["/"] = ""
     customer.test("/", "", "", 7)
@@ -191,23 +99,211 @@ def test_a_page_s_own_code_can_ask_for_its_variant(page: Page, customer: Custome
     assert page.evaluate("Humblytics.variant('other')") is None
 
 
-def test_nothing_is_kept_in_the_browser(page: Page, customer: Customer) -> None:
+def test_a_page_prepared_for_a_click_counts_when_it_is_shown(page: Page, customer: Customer) -> None:
+    # Chromium prepares no page while Playwright drives it, so what the page is told then is told here.
+    page.add_init_script("Object.defineProperty(document, 'prerendering', {value: true, configurable: true})")
     customer.pages["/"] = ""
     page.goto(customer.url)
-    arrived(page, customer, 1)
-    assert page.context.cookies() == []
-    assert page.context.storage_state() == {"cookies": [], "origins": []}
-    assert page.evaluate("indexedDB.databases().then(found => found.length)") == 0
+    page.wait_for_timeout(500)
+    assert customer.hits == []
+    page.evaluate(
+        "Object.defineProperty(document, 'prerendering', {value: false});"
+        "document.dispatchEvent(new Event('prerenderingchange'))"
+    )
+    (hit,) = arrived(page, customer, 1)
+    assert hit["view"] == page.evaluate("Humblytics.viewId")
 
 
-def test_a_page_prepared_for_a_click_counts_when_it_is_shown(page: Page, customer: Customer) -> None:
+def test_a_page_that_the_browser_may_prepare_is_counted_once(page: Page, customer: Customer) -> None:
     rules = json.dumps({"prerender": [{"source": "list", "urls": ["/next"], "eagerness": "immediate"}]})
     customer.pages["/"] = f'<a href="/next">Next</a><script type="speculationrules">{rules}</script>'
-    customer.pages["/next"] = "<p>Next</p>"
+    customer.pages["/next"] = ""
     page.goto(customer.url)
     page.wait_for_timeout(1000)
+    assert "/next" in customer.asked
     arrived(page, customer, 1)
     page.get_by_role("link").click()
     page.wait_for_url("**/next")
-    hits = arrived(page, customer, 2)
-    assert hits[1]["url"] == f"{customer.url}/next"
+    assert arrived(page, customer, 2)[1]["url"] == f"{customer.url}/next"
+
+
+def test_a_page_that_is_only_fetched_ahead_is_not_counted(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = "<link rel=prefetch href=/next>"
+    customer.pages["/next"] = ""
+    page.goto(customer.url)
+    page.wait_for_timeout(500)
+    assert "/next" in customer.asked
+    arrived(page, customer, 1)
+
+
+def test_a_page_that_comes_back_from_the_browser_s_memory_is_a_new_view(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = "<a href=/next>Next</a><script>window.born = Math.random()</script>"
+    customer.pages["/next"] = ""
+    page.goto(customer.url)
+    born, first = page.evaluate("[window.born, Humblytics.viewId]")
+    page.get_by_role("link").click()
+    page.wait_for_url("**/next")
+    page.evaluate("history.back()")
+    page.wait_for_url(f"{customer.url}/", wait_until="commit")
+    hits = arrived(page, customer, 3)
+    # The same document, not one loaded anew.
+    assert page.evaluate("window.born") == born
+    assert customer.asked.count("/") == 1
+    assert hits[2]["url"] == hits[0]["url"] == f"{customer.url}/"
+    assert hits[2]["view"] == page.evaluate("Humblytics.viewId") != first == hits[0]["view"]
+
+
+def test_an_address_that_changes_in_a_storm_is_as_many_views_as_it_has_paths(page: Page, customer: Customer) -> None:
+    customer.pages["/map"] = ""
+    page.goto(f"{customer.url}/map")
+    page.evaluate(
+        "for (let n = 0; n < 60; n++) history[n % 2 ? 'pushState' : 'replaceState'](null, '', '/map?at=' + n)"
+    )
+    page.evaluate("for (const path of ['/a', '/a', '/b', '/b?page=2', '/a']) history.pushState(null, '', path)")
+    hits = arrived(page, customer, 4)
+    assert sorted(hit["url"].removeprefix(customer.url) for hit in hits) == ["/a", "/a", "/b", "/map"]
+
+
+def test_the_page_s_own_navigation_is_left_as_it_is(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = ""
+    page.goto(customer.url)
+    page.evaluate("document.hasFocus = () => { throw new Error('the page broke this') }; 0")
+    page.evaluate("history.pushState({step: 2}, '', '/next')")
+    assert page.evaluate("[location.pathname, history.state.step, history.length]") == ["/next", 2, 3]
+    refused = page.evaluate("try { history.pushState(null, '', 'https://other.example/') } catch (e) { e.name }")
+    assert refused == "SecurityError"
+
+
+@pytest.mark.parametrize(("has_hash_routes", "seen"), [(False, ["/"]), (True, ["/", "/#/orders", "/#/orders/7?a=b"])])
+def test_addresses_behind_the_hash_are_views_where_the_site_says_so(
+    page: Page, customer: Customer, has_hash_routes: bool, seen: list[str]
+) -> None:
+    customer.pages["/"] = "<a href='#/orders'>Orders</a> <a href='#top'>Top</a>"
+    customer.has_hash_routes = has_hash_routes
+    page.goto(f"{customer.url}/#access_token=secret")
+    page.get_by_text("Orders").click()
+    page.get_by_text("Top").click()
+    page.evaluate("location.hash = '#/orders/7?a=b'")
+    page.evaluate("history.replaceState(null, '', '#/orders/7?a=c')")
+    # In between, “#top” is the page without a route.
+    expected = [*seen[:2], "/", *seen[2:]] if has_hash_routes else seen
+    hits = arrived(page, customer, len(expected))
+    assert sorted(hit["url"].removeprefix(customer.url) for hit in hits) == sorted(expected)
+
+
+def test_a_page_within_another_counts_as_itself(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = "<iframe src=/inner></iframe>"
+    customer.pages["/inner"] = ""
+    page.goto(customer.url)
+    outer, inner = sorted(arrived(page, customer, 2), key=lambda hit: len(hit["url"]))
+    assert (outer["url"], inner["url"]) == (f"{customer.url}/", f"{customer.url}/inner")
+    assert inner["referrer"] == f"{customer.url}/"
+
+
+def test_a_tag_that_stands_in_the_page_twice_counts_once(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = TAG
+    page.goto(customer.url)
+    arrived(page, customer, 1)
+
+
+def test_a_page_without_https_is_counted(browser: Browser, customer: Customer) -> None:
+    customer.pages["/"] = ""
+    context = browser.new_context()
+    page = context.new_page()
+    context.route(
+        "http://shop.example/**",
+        lambda route: route.fulfill(
+            response=context.request.fetch(
+                customer.url + route.request.url.removeprefix("http://shop.example"),
+                method=route.request.method,
+                data=route.request.post_data,
+            )
+        ),
+    )
+    page.goto("http://shop.example/")
+    assert page.evaluate("[window.isSecureContext, crypto.randomUUID]") == [False, None]
+    (hit,) = arrived(page, customer, 1)
+    assert UUID7.fullmatch(hit["view"])
+    context.close()
+
+
+def test_a_browser_that_a_program_drives_says_so(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = ""
+    page.goto(customer.url)
+    page.add_init_script("Object.defineProperty(navigator, 'webdriver', {get: () => true})")
+    page.goto(customer.url)
+    visitor, program = arrived(page, customer, 2)
+    assert (visitor["webdriver"], program["webdriver"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param("delete window.fetch", id="no fetch"),
+        pytest.param("window.fetch = () => { throw new Error('no') }", id="fetch throws"),
+        pytest.param("window.fetch = () => Promise.reject(new TypeError('too much at once'))", id="fetch fails"),
+    ],
+)
+def test_what_fetch_does_not_send_the_beacon_does(page: Page, customer: Customer, broken: str) -> None:
+    customer.head = f"<script>{broken}</script>{TAG}"
+    customer.pages["/"] = ""
+    page.goto(customer.url)
+    (hit,) = arrived(page, customer, 1)
+    assert hit["view"] == page.evaluate("Humblytics.viewId") == page.evaluate("Humblytics.ready")
+
+
+def test_hits_are_sent_without_asking_first_and_without_cookies(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = "<script>document.cookie = 'session=secret'</script>"
+    sent = []
+    page.on("request", lambda request: sent.append((request.method, request.headers.get("content-type"))))
+    page.goto(customer.url)
+    page.goto(customer.url)
+    arrived(page, customer, 2)
+    assert [entry for entry in sent if entry[0] != "GET"] == [("POST", "text/plain;charset=UTF-8")] * 2
+    assert customer.cookies == []
+
+
+def test_ready_gives_the_view_s_id_once_it_has_been_taken(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = "<script>Humblytics.ready.then(id => window.told = id)</script>"
+    page.goto(customer.url)
+    arrived(page, customer, 1)
+    page.wait_for_function("window.told")
+    first = page.evaluate("window.told")
+    assert first == page.evaluate("Humblytics.viewId")
+    page.evaluate("history.pushState(null, '', '/next')")
+    assert first != page.evaluate("Humblytics.ready") == page.evaluate("Humblytics.viewId")
+
+
+def test_ready_comes_all_the_same_when_nothing_is_taken(page: Page, customer: Customer) -> None:
+    customer.pages["/"] = ""
+    customer.refusals = 99
+    page.goto(customer.url)
+    assert page.evaluate("Humblytics.ready") == page.evaluate("Humblytics.viewId")
+
+
+def test_the_strictest_policy_of_a_page_lets_the_script_and_the_stub_work(page: Page, customer: Customer) -> None:
+    told = tags(Site(domain="shop.example", key="key"))
+    customer.policy = f"default-src 'none'; script-src 'self' {told['stub_source']}; connect-src 'self'"
+    customer.head = f"{told['stub_tag']}{TAG}"
+    customer.pages["/"] = ""
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(customer.url)
+    arrived(page, customer, 1)
+    # The browser asks for an icon by itself.
+    assert [each for each in complaints if "favicon" not in each] == []
+
+
+def test_the_script_is_small() -> None:
+    assert len(gzip.compress(script("abcdefghjkmn", []).encode())) < 1536
+
+
+def test_what_is_served_was_made_from_the_source_that_can_be_read() -> None:
+    for name, text in minified().items():
+        assert SOURCE.with_name(name).read_text() == text, "python -m tests.benchmarks.script_size --write"
+
+
+@pytest.mark.parametrize("name", ["tracker.js", "tracker.min.js", "tracker-with-tests.min.js"])
+def test_the_script_names_no_storage(name: str) -> None:
+    storages = r"\.cookie|cookieStore|localStorage|sessionStorage|indexedDB|caches|openDatabase|requestFileSystem"
+    assert not re.search(storages, SOURCE.with_name(name).read_text(), re.IGNORECASE)

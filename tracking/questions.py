@@ -1,0 +1,163 @@
+"""What the address of a dashboard page asks for, and the addresses of what can be asked next."""
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode
+
+from django.http import QueryDict
+
+from sites import periods
+from sites.periods import Period
+from tracking import filters
+from tracking.figures import Metric
+from tracking.filters import WORDS, Filter, Filters
+from tracking.panels import named, sent
+from tracking.places import codes_of, country_name
+from tracking.stats import Bucket
+
+VERSUS = {"previous": "vs. the period before", "year": "vs. the year before", "none": "No comparison"}
+MOST_HOURLY_DAYS = 7
+MOST_DAILY_DAYS = 366
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """Some filters in words, and the query without them."""
+
+    text: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    period: Period
+    filters: Filters = ()
+    versus: str = "previous"
+    bucket: Bucket | None = None
+    metric: Metric = Metric.VISITORS
+
+    @property
+    def against(self) -> Period:
+        return self.period.year_before if self.versus == "year" else self.period.previous
+
+    @property
+    def buckets(self) -> list[Bucket]:
+        """The spans that a chart of the period can have a bar for."""
+        days = self.period.days
+        fits = {
+            Bucket.HOUR: days <= MOST_HOURLY_DAYS,
+            Bucket.DAY: 1 < days <= MOST_DAILY_DAYS,
+            Bucket.WEEK: days > 13,
+            Bucket.MONTH: days > 31,
+        }
+        return [bucket for bucket in Bucket if fits[bucket]]
+
+    @property
+    def chart_bucket(self) -> Bucket:
+        if self.bucket in self.buckets:
+            assert self.bucket
+            return self.bucket
+        if self.period.days == 1:
+            return Bucket.HOUR
+        return Bucket.DAY if self.period.days <= 92 else Bucket.MONTH
+
+    @property
+    def query(self) -> str:
+        """The part of an address that asks for the same; what is usual is left out."""
+        told = periods.to_query(self.period)
+        if self.versus != "previous":
+            told["versus"] = self.versus
+        if self.bucket:
+            told["by"] = self.bucket
+        if self.metric is not Metric.VISITORS:
+            told["metric"] = self.metric
+        return "&".join(filter(None, [urlencode(told), filters.write(self.filters)]))
+
+    @property
+    def beside_period(self) -> list[tuple[str, str]]:
+        """The parameters of `query` but for those that say the period."""
+        told = parse_qsl(self.query, keep_blank_values=True)
+        return [(name, value) for name, value in told if name in ("versus", "by", "metric")]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The parameters of `query`, for a form's hidden fields."""
+        return [*periods.to_query(self.period).items(), *self.beside_period, *self.told_filters]
+
+    def compared(self, versus: str) -> str:
+        return replace(self, versus=versus).query
+
+    @property
+    def told_filters(self) -> list[tuple[str, str]]:
+        return [(each.key, each.value) for each in self.filters]
+
+    @property
+    def chips(self) -> list[Chip]:
+        """One for each condition: “Country is Germany or France”."""
+        groups: dict[str, list[Filter]] = {}
+        for each in self.filters:
+            groups.setdefault(each.key, []).append(each)
+        return [
+            Chip(_in_words(group), replace(self, filters=tuple(f for f in self.filters if f not in group)).query)
+            for group in groups.values()
+        ]
+
+    @property
+    def without_filters(self) -> str:
+        return replace(self, filters=()).query
+
+    def only(self, dimension: str, value: str) -> str:
+        """Give the query that asks for one value of a dimension beside all that is asked already."""
+        wanted = Filter(filters.How.IS, dimension, value)
+        rest = tuple(each for each in self.filters if each.key != wanted.key)
+        return replace(self, filters=(*rest, wanted)).query
+
+    def adding(self, wanted: Filter) -> str:
+        return replace(self, filters=(*self.filters, wanted)).query
+
+    def showing(self, metric: Metric) -> str:
+        return replace(self, metric=metric).query
+
+    def by(self, bucket: Bucket) -> str:
+        return replace(self, bucket=bucket).query
+
+    def during(self, name: str) -> str:
+        """Give the query for a named period."""
+        others = replace(self, bucket=None).query.split("&")
+        return "&".join(
+            [f"period={name}", *(part for part in others if not part.startswith(("period=", "from=", "to=")))]
+        )
+
+
+def _in_words(group: list[Filter]) -> str:
+    first = group[0]
+    values = " or ".join(named(each.dimension, each.value) for each in group)
+    return f"{filters.label(first.dimension)} {WORDS[first.how]} {values}"
+
+
+def read(told: QueryDict, now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Question:
+    """Read an address; what is missing or not understood gives what is usual."""
+    plain: Mapping[str, str] = told.dict()  # type: ignore[assignment]
+    pairs = [(key, value) for key, values in told.lists() for value in values]
+    by, metric, versus = plain.get("by"), plain.get("metric"), plain.get("versus", "previous")
+    return Question(
+        period=periods.from_query(dict(plain), now, zone),
+        filters=filters.read([(key, str(value)) for key, value in pairs]),
+        versus=versus if versus in VERSUS else "previous",
+        bucket=Bucket(by) if by in list(Bucket) else None,
+        metric=Metric(metric) if metric in list(Metric) else Metric.VISITORS,
+    )
+
+
+def added(told: QueryDict) -> Filter | None:
+    """Read the form that adds a filter: `dimension`, `how` and `value`; None if it is not filled in."""
+    dimension, value = told.get("dimension", ""), told.get("value", "").strip()
+    if not value:
+        return None
+    if dimension == "country":
+        # People write names, visits hold codes.
+        value = next((code for code in codes_of(value) if country_name(code).lower() == value.lower()), value.upper())
+    found = filters.read([(f"{told.get('how', '')}.{dimension}", sent(dimension, value))])
+    return found[0] if found else None
