@@ -10,8 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
-from tracking.ingest import Message, Receive, Send
 from tracking.visitors import Network, is_trusted
+from tracking.wire import Message, Receive, Send
 
 BODY_SECONDS = 20.0
 FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port")

@@ -62,6 +62,10 @@ try:
 except ValueError as error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES must be a comma list of addresses or networks: {error}") from error
 
+# An MMDB of places; without one, only countries are told. Where it is fetched from may hold a licence key.
+GEOIP_PATH = env.str("GEOIP_PATH", default="")
+GEOIP_URL = env.str("GEOIP_URL", default="")
+
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default=_demo.get("STRIPE_API_BASE", "https://api.stripe.com")).rstrip("/")
 STRIPE_IS_SANDBOX = bool(re.fullmatch(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", STRIPE_API_BASE))
 if STRIPE_API_BASE != "https://api.stripe.com" and not STRIPE_IS_SANDBOX:
@@ -94,7 +98,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "humblytics.middleware.keep_private",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "sites.access.LoginOrShareMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -211,17 +215,32 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 
-# How often a connected account is read. Stripe allows an account with few payments 10,000 reads in 30 days,
-# which the merchant's other tools share: a quarter of an hour keeps a quiet account near 100 reads a day.
-# The sandbox has no such limit, and a demo should not keep anybody waiting.
-SYNC_SECONDS = 4 if STRIPE_IS_SANDBOX else 900
+# How often it is looked whether a Stripe account is due; how often one is read follows from Stripe's ration.
+# The sandbox has none, and a demo should not keep anybody waiting.
+BEAT_SECONDS = 5 if STRIPE_IS_SANDBOX else 60
 CELERY_BEAT_SCHEDULE = {
-    "sync-due-accounts": {"task": "revenue.sync_due_accounts", "schedule": 5 if STRIPE_IS_SANDBOX else 60},
+    "sync-due-accounts": {"task": "revenue.sync_due_accounts", "schedule": BEAT_SECONDS},
     "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
+    "count-days": {"task": "tracking.count_days", "schedule": 3600},
+    "send-reports": {"task": "tracking.send_reports", "schedule": 3600},
+    "prune": {"task": "tracking.prune", "schedule": 86400},
 }
+
+try:
+    RETENTION_MONTHS = env.int("RETENTION_MONTHS", default=25)
+except ValueError as error:
+    raise ImproperlyConfigured("RETENTION_MONTHS must be a number of months, or 0.") from error
+# Whoever pays may do so a month after the visit, and Stripe may be read a while after the payment.
+if RETENTION_MONTHS and not 3 <= RETENTION_MONTHS <= 1200:
+    raise ImproperlyConfigured("RETENTION_MONTHS must be 3 or more, or 0 to keep everything.")
 
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# Without one, mail would be printed, and its readers' addresses with it: nothing is sent then.
+HAS_MAIL_SERVER = bool(env.str("EMAIL_URL", default=""))
+# A mail server that accepts and then says nothing must not take the worker with it.
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"Humblytics <humblytics@{urlsplit(BASE_URL).hostname}>")
 
 LOGGING = {
     "version": 1,

@@ -33,14 +33,19 @@ SUSPICIOUS_RATIO_P = 0.001
 # Money moves only in these; fees are the account's, in the currency that it settles in.
 REVENUE_KINDS = [Kind.CHARGE, Kind.REFUND, Kind.REFUND_FAILURE, Kind.DISPUTE, Kind.PAYMENT_FAILURE]
 
+# Of views that were deleted for their age, tracking_exposure holds what is needed here.
 # `exposed` has a row per test and visitor, whose `variant_id` is NULL for those who saw two. The views are
 # unfolded before they are joined to anything, and what they lead to is summed up before it is put together:
 # PostgreSQL's guesses about arrays are poor, and on a poor guess it would compare all visitors with all buyers.
 EXPOSED = """
     shown AS MATERIALIZED (
         SELECT visitor, at, unnest(variants) AS variant_id
-        FROM tracking_view
-        WHERE site_id = %(site)s AND variants <> '{}'
+        FROM (
+            SELECT site_id, visitor, at, variants FROM tracking_view WHERE variants <> '{}'
+            UNION ALL
+            SELECT site_id, visitor, at, variants FROM tracking_exposure
+        ) seen
+        WHERE site_id = %(site)s
           AND at >= (SELECT min(started_at) FROM splittests_splittest
                      WHERE site_id = %(site)s AND id = coalesce(%(test)s, id))
           AND at < (SELECT max(coalesce(stopped_at, 'infinity')) FROM splittests_splittest

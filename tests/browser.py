@@ -12,7 +12,16 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+            # As visitors' browsers have it.
+            ignore_default_args=["--disable-back-forward-cache"],
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--disable-background-networking",
+                # The pages under test see a visitor's browser: hits of one that a program drives are refused.
+                "--disable-blink-features=AutomationControlled",
+            ],
         )
         yield browser
         browser.close()

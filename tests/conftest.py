@@ -1,8 +1,12 @@
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings
 from django.test import Client
+from playwright.sync_api import Browser
 
 from sites.models import Site, User
+from tests.browser import chromium
 from tests.factories import MembershipFactory, SiteFactory, UserFactory
 
 
@@ -39,3 +43,9 @@ def stranger_client(stranger: User) -> Client:
     client = Client()
     client.force_login(stranger)
     return client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser

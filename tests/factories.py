@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import factory
@@ -13,6 +13,7 @@ from django.db import connection
 
 from sites.models import Membership, Role, Site, User
 from tracking.ingest import Ingest, utc_now
+from tracking.places import Atlas
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
@@ -67,15 +68,11 @@ class InTest:
         return cursor.fetchall() if cursor.description else []
 
 
-def collect(
-    body: bytes,
-    headers: Sequence[tuple[bytes, bytes]] = ((b"content-type", b"text/plain"),),
-    ip: str = "203.0.113.7",
-    at: dt.datetime | None = None,
-    method: str = "POST",
-    trusted_proxies: Sequence[Any] = (),
-) -> tuple[int, dict[str, str]]:
-    """Send one request to /collect as the server would hand it over; give status and headers."""
+PLAIN = (b"content-type", b"text/plain;charset=UTF-8")
+
+
+async def exchange(application: Any, scope: dict[str, Any], body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Hand a request to an ASGI application as the server would; give status, headers and body of its answer."""
     sent: list[Any] = []
     incoming = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -85,10 +82,42 @@ def collect(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    ingest = Ingest(InTest(), InTest(), trusted_proxies, clock=(lambda: at) if at else utc_now)
-    scope = {"type": "http", "method": method, "path": "/collect", "headers": list(headers), "client": (ip, 50000)}
-    asyncio.run(ingest(scope, receive, send))
-    return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    await application({"type": "http", **scope}, receive, send)
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, sent[1]["body"]
+
+
+async def ask(
+    ingest: Ingest,
+    body: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = (PLAIN,),
+    ip: str = "203.0.113.7",
+    method: str = "POST",
+) -> tuple[int, dict[str, str]]:
+    """Send one request to the ingest; give status and headers."""
+    scope = {"method": method, "path": "/collect", "headers": list(headers), "client": (ip, 50000)}
+    status, answered, _ = await exchange(ingest, scope, body)
+    return status, answered
+
+
+def collect(
+    body: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = (PLAIN,),
+    ip: str = "203.0.113.7",
+    at: dt.datetime | None = None,
+    method: str = "POST",
+    trusted_proxies: Sequence[Any] = (),
+    atlas: Atlas | None = None,
+) -> tuple[int, dict[str, str]]:
+    """Send one request to /collect; give status and headers."""
+    ingest = Ingest(InTest(), InTest(), trusted_proxies, clock=(lambda: at) if at else utc_now, atlas=atlas)
+
+    async def run() -> tuple[int, dict[str, str]]:
+        answered = await ask(ingest, body, headers, ip, method)
+        await ingest.reception.close()
+        return answered
+
+    return asyncio.run(run())
 
 
 def send_hit(
@@ -104,15 +133,50 @@ def send_hit(
 ) -> uuid.UUID:
     """Put a page view through /collect; give its id."""
     view = view_id or uuid_utils.uuid7()
-    body = {
-        "site": site.key,
-        "view": str(view),
-        "url": f"https://{site.domain}{path}{'?' + query if query else ''}",
-        "referrer": referrer,
-        "variants": list(variants),
-    }
-    headers = [(b"content-type", b"text/plain"), (b"user-agent", user_agent.encode())]
-    status, answered = collect(json.dumps(body).encode(), headers, ip, at)
+    url = f"https://{site.domain}{path}{'?' + query if query else ''}"
+    said = {"view": str(view), "url": url, "referrer": referrer, "variants": list(variants)}
+    _send(site, said, ip, user_agent, at)
+    return view
+
+
+def send_event(
+    site: Site,
+    name: str,
+    props: Mapping[str, object] | None = None,
+    view_id: uuid.UUID | None = None,
+    path: str = "/",
+    ip: str = "203.0.113.7",
+    user_agent: str = CHROME,
+    at: dt.datetime | None = None,
+    event_id: uuid.UUID | None = None,
+) -> uuid.UUID:
+    """Put an event through /collect, of a view that may be unknown; give the event's id."""
+    event = event_id or uuid_utils.uuid7()
+    view = view_id or uuid_utils.uuid7()
+    url = f"https://{site.domain}{path}"
+    said = {"view": str(view), "url": url, "event": name, "id": str(event), "props": dict(props or {})}
+    _send(site, said, ip, user_agent, at)
+    return event
+
+
+def send_engagement(
+    site: Site,
+    view_id: uuid.UUID,
+    engaged_ms: int,
+    scrolled: int = 0,
+    path: str = "/",
+    ip: str = "203.0.113.7",
+    user_agent: str = CHROME,
+    at: dt.datetime | None = None,
+) -> None:
+    """Tell through /collect how long a view has been read until now, and how far in percent."""
+    url = f"https://{site.domain}{path}"
+    said = {"view": str(view_id), "url": url, "engaged": engaged_ms, "scrolled": scrolled}
+    _send(site, said, ip, user_agent, at)
+
+
+def _send(site: Site, said: Mapping[str, object], ip: str, user_agent: str, at: dt.datetime | None) -> None:
+    headers = [PLAIN, (b"user-agent", user_agent.encode())]
+    status, answered = collect(json.dumps({"site": site.key, **said}).encode(), headers, ip, at)
     assert status == 202, answered
     assert "x-humblytics" not in answered, answered
-    return view

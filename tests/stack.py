@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from humblytics.demo import processes
 from revenue.sandbox.accounts import Account
-from revenue.sandbox.http import serve
+from revenue.sandbox.http import SandboxServer, serve
 from revenue.sandbox.world import World
 
 # Tests send the requests of visitors from elsewhere as a proxy on this machine would.
@@ -29,9 +31,14 @@ class Stack:
     world: World
     account: Account
     stripe_url: str
+    sandbox: SandboxServer
 
     def manage(self, *command: str) -> str:
         return manage(self.environment, *command)
+
+    def add_superuser(self, email: str, password: str) -> None:
+        self.environment["DJANGO_SUPERUSER_PASSWORD"] = password
+        self.manage("createsuperuser", "--noinput", "--email", email)
 
     def manage_json(self, *command: str) -> Any:
         return json.loads(self.manage(*command, "--json"))
@@ -60,6 +67,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def connect(folder: Path, name: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+    """Connect to the embedded database that keeps its files in `folder`, which must be running."""
+    lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
+    return psycopg.connect(host=lines[4], port=lines[3], user="postgres", dbname=name, autocommit=True)
+
+
 @contextmanager
 def running_stack(folder: Path) -> Iterator[Stack]:
     port, world = free_port(), World()
@@ -72,13 +85,14 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             "STRIPE_API_BASE": sandbox.url,
             "TRUSTED_PROXIES": PROXY,
         }
-        stack = Stack(url, folder, environment, world, account, sandbox.url)
+        stack = Stack(url, folder, environment, world, account, sandbox.url, sandbox)
         stack.manage("migrate", "--verbosity", "0")
         running: list[processes.Running] = []
         try:
             running.append(processes.start("web", processes.web(port), environment, folder / "log"))
             running.append(processes.start("worker", processes.worker(), environment, folder / "log"))
-            processes.wait_until_answers(f"{url}/healthz", running[0])
+            # Once it has looked at the database, that runs for as long as the server does.
+            processes.wait_until_answers(f"{url}/readyz", running[0])
             yield stack
             processes.require_alive(running)
         finally:

@@ -15,6 +15,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from sites.models import Site
+from sites.sharing import share
+from tests.factories import SiteFactory, send_hit
 
 BASE_DIR = Path(settings.BASE_DIR)
 TEMPLATES = BASE_DIR / "templates"
@@ -24,7 +26,13 @@ APPS = ("sites", "tracking", "revenue", "splittests")
 PACKAGES = (*APPS, "humblytics", "tests")
 
 # What may be opened without logging in. Everything else is closed unless it is added here.
-PUBLIC = {"login", "tracker", "readyz", "admin:login"}
+PUBLIC = {"login", "tracker", "readyz", "admin:login", "sites:open-share", "tracking:unsubscribe"}
+
+# What takes a form without a token of the session: mail programs end a report without a cookie.
+WITHOUT_CSRF_TOKEN = {"tracking:unsubscribe"}
+
+# Mail is not served under the pages' policy, and mail programs know style sheets only inside.
+MAILS = {"tracking/report_mail.html"}
 
 # Moments and days whose names are Django's, or say the end of a span.
 OTHERWISE_NAMED = {"sites.User.last_login", "sites.User.date_joined", "revenue.Stream.covered_to"}
@@ -32,6 +40,7 @@ OTHERWISE_NAMED = {"sites.User.last_login", "sites.User.date_joined", "revenue.S
 # Values for what an address may hold beside the domain; a new converter needs one here.
 SAMPLES = {
     "IntConverter": 1,
+    "PanelConverter": "top-pages",
     "PathConverter": "x",
     "SlugConverter": "x",
     "StringConverter": "x",
@@ -67,6 +76,7 @@ ROUTES = list(routes(get_resolver()))
 OF_A_SITE = [route for route in ROUTES if "domain" in route.converters]
 # The admin has its own login page and its own checks, which are Django's.
 PRIVATE = [route for route in ROUTES if route.name not in PUBLIC and not route.name.startswith("admin:")]
+SHAREABLE = [route for route in ROUTES if getattr(route.view, "is_shareable", False)]
 
 
 def test_only_the_listed_views_are_public() -> None:
@@ -99,6 +109,44 @@ def test_who_is_not_logged_in_is_sent_to_the_login_page(client: Client, site: Si
     assert opened == {}
 
 
+def leads_to_login(client: Client, route: Route, domain: str) -> bool:
+    """Tell whether both a look at the address and a form sent to it lead to the login page."""
+    address = route.address(domain)
+    login = f"{reverse('login')}?next={address}"
+    return all(response.headers.get("Location") == login for response in (client.get(address), client.post(address)))
+
+
+def test_a_share_link_opens_the_shareable_pages_of_its_site_and_nothing_else(client: Client, site: Site) -> None:
+    other = SiteFactory(domain="other.example")
+    send_hit(site)
+    link = share(site, "For the board", "")
+    client.get(reverse("sites:open-share", args=[link.token]))
+    opened = {route.name for route in PRIVATE if client.get(route.address(site.domain)).status_code == 200}
+    assert opened == {route.name for route in SHAREABLE}
+    assert "tracking:dashboard" in opened
+    assert {route.name for route in PRIVATE if not leads_to_login(client, route, site.domain)} == opened
+    assert {route.name for route in PRIVATE if not leads_to_login(client, route, other.domain)} == set()
+    link.delete()
+    assert {route.name for route in PRIVATE if not leads_to_login(client, route, site.domain)} == set()
+
+
+def test_a_share_link_opens_no_more_to_somebody_with_an_account(stranger_client: Client, site: Site) -> None:
+    send_hit(site)
+    link = share(site, "For the board", "")
+    stranger_client.get(reverse("sites:open-share", args=[link.token]))
+    opened = {route.name for route in OF_A_SITE if stranger_client.get(route.address(site.domain)).status_code < 400}
+    assert opened == {route.name for route in SHAREABLE}
+
+
+def test_only_traffic_is_shareable() -> None:
+    assert {route.name.partition(":")[0] for route in SHAREABLE} == {"tracking"}
+    assert [route.name for route in SHAREABLE if "/settings/" in route.address("shop.example")] == []
+
+
+def test_every_form_but_the_listed_needs_the_token_of_the_session() -> None:
+    assert {route.name for route in ROUTES if getattr(route.view, "csrf_exempt", False)} == WITHOUT_CSRF_TOKEN
+
+
 def own_models() -> list[type[models.Model]]:
     return [model for model in apps.get_models() if model._meta.app_label in APPS]
 
@@ -122,7 +170,7 @@ def test_moments_and_days_are_named_as_such() -> None:
             if isinstance(field, models.DateTimeField):
                 fits = re.search(r"(^|_)at$", field.name)
             elif isinstance(field, models.DateField):
-                fits = re.search(r"_on$|^day$", field.name)
+                fits = re.search(r"_on$|^(day|month)$", field.name)
             else:
                 continue
             if not fits:
@@ -138,7 +186,8 @@ def templates() -> list[Path]:
 
 def is_page(template: Path) -> bool:
     # 500.html stands alone, because what it would extend may be what broke.
-    return "{% extends " in template.read_text() or template.name in ("base.html", "500.html")
+    alone = {"base.html", "500.html", *MAILS}
+    return "{% extends " in template.read_text() or str(template.relative_to(TEMPLATES)) in alone
 
 
 def test_parts_of_pages_begin_with_an_underscore_and_pages_do_not() -> None:
@@ -165,6 +214,7 @@ def test_templates_keep_to_the_content_security_policy(forbidden: str) -> None:
     wrong = [
         str(template.relative_to(TEMPLATES))
         for template in templates()
+        if str(template.relative_to(TEMPLATES)) not in MAILS
         if re.search(forbidden, template.read_text(), re.IGNORECASE)
     ]
     assert wrong == []

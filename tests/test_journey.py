@@ -3,7 +3,6 @@
 With SCREENSHOTS=folder it leaves a picture of every page it comes to.
 """
 
-import contextlib
 import os
 import re
 import time
@@ -17,9 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from humblytics.demo.shop import Shop, serve
 from revenue.secrecy import Secret
-from tests.browser import chromium
 from tests.factories import CHROME, FIREFOX
 from tests.stack import Stack, free_port, running_stack
+from tests.traces import traces
 
 DOMAIN = "walk.localhost"
 EMAIL, PASSWORD = "owner@example.com", "a walk in the woods"
@@ -31,15 +30,8 @@ INTERVAL_MS = 20_000
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("walk")) as stack:
-        stack.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
-        stack.manage("createsuperuser", "--noinput", "--email", EMAIL)
+        stack.add_superuser(EMAIL, PASSWORD)
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @contextmanager
@@ -243,18 +235,6 @@ def test_from_a_new_site_to_what_each_variant_earned(stack: Stack, browser: Brow
         server.shutdown()
         server.server_close()
 
-    leave_no_trace(stack)
-
-
-def leave_no_trace(stack: Stack) -> None:
-    """Neither a visitor's address nor the key is anywhere on disk: not in the database's files, not in a log."""
-    on_disk = {}
-    for path in stack.folder.rglob("*"):
-        # The queue's files and the database's log come and go.
-        with contextlib.suppress(OSError):
-            on_disk[path] = path.read_bytes()
-    # What was meant to be kept is found this way.
-    assert any(b"spring-sale" in content for content in on_disk.values())
-    for mark in (GERMAN, AMERICAN, "84.128.9.1", "84.128.77.1", stack.account.secret_key):
-        for path, content in on_disk.items():
-            assert mark.encode() not in content, f"{mark[:7]}… is in {path}"
+    # Neither a visitor's address nor the key is anywhere.
+    addresses = [GERMAN, AMERICAN, "84.128.9.1", "84.128.77.1"]
+    assert traces(stack, addresses=addresses, texts=[stack.account.secret_key], kept="spring-sale") == []

@@ -2,11 +2,12 @@
 
 import asyncio
 import datetime as dt
+import ipaddress
 import json
 from collections.abc import Callable, Sequence
 
 from humblytics.demo.goods import CURRENCY, DOMAIN
-from humblytics.demo.history import Bought, Happening, Returned, Seen, happenings
+from humblytics.demo.history import Bought, Did, Happening, Left, Returned, Seen, Visitor, happenings
 from revenue.connecting import connect
 from revenue.models import StripeAccount
 from revenue.sandbox.accounts import Account, Owner
@@ -15,13 +16,25 @@ from revenue.sync import sync
 from sites.models import Membership, Role, Site, User
 from splittests.assignment import identity, variant_for
 from splittests.models import SplitTest, State, Variant
+from tracking.ahead import count_days
 from tracking.connections import Pipe
-from tracking.ingest import Ingest, Message
+from tracking.ingest import Ingest
+from tracking.models import Goal
 from tracking.recorder import VISIT_PAUSE
 from tracking.tasks import forget_visitors
+from tracking.wire import Message
 
 EMAIL = "demo@example.com"
 SECRET_KEY = "sk_test_51HumblyticsSandboxDemoKey000000000000"
+
+# The history comes through a proxy that says where its visitors are.
+PROXY = "127.0.0.1"
+GOALS = (
+    ("Order", Goal.Kind.PAGE, "/thank-you"),
+    ("Checkout begun", Goal.Kind.EVENT, "Begin checkout"),
+    ("Newsletter", Goal.Kind.EVENT, "Newsletter"),
+    ("Journal read", Goal.Kind.PAGE, "/journal/*"),
+)
 
 Progress = Callable[[int], None]
 Shown = Callable[[Seen], list[int]]
@@ -49,6 +62,7 @@ def build(world: World, now: dt.datetime, password: str, progress: Progress) -> 
     user = User.objects.create_superuser(EMAIL, password)
     site = Site.objects.create(domain=DOMAIN, timezone="Europe/Berlin")
     Membership.objects.create(site=site, user=user, role=Role.OWNER)
+    Goal.objects.bulk_create(Goal(site=site, name=name, kind=kind, pattern=pattern) for name, kind, pattern in GOALS)
     test = _split_test(site, now - dt.timedelta(days=21))
     asyncio.run(_play(site, _variants(test), world, account, happenings(now), progress))
     connection = connect(site, SECRET_KEY, now)
@@ -56,6 +70,7 @@ def build(world: World, now: dt.datetime, password: str, progress: Progress) -> 
     if report.error:
         raise BuildingError(f"The sandbox could not be synced: {report.error}")
     forget_visitors(now)
+    count_days(site, now)
 
 
 def _split_test(site: Site, started_at: dt.datetime) -> SplitTest:
@@ -80,7 +95,7 @@ async def _play(
     """Let everything happen at its own time. Hits are sent together as far as no visit could be split by that."""
     clock = _Clock()
     lookups, writes = Pipe(), Pipe()
-    ingest = Ingest(lookups, writes, clock=lambda: clock.now)
+    ingest = Ingest(lookups, writes, [ipaddress.ip_network(PROXY)], clock=lambda: clock.now)
     paid: dict[str, tuple[str, int]] = {}
     waiting: list[asyncio.Task[None]] = []
     began_at, done = story[0].at, -1
@@ -93,8 +108,9 @@ async def _play(
                 progress(done)
         clock.now = happening.at
         match happening:
-            case Seen():
-                waiting.append(asyncio.create_task(_send(ingest, site, happening, shown(happening))))
+            case Seen() | Left() | Did():
+                told = _told(happening, shown)
+                waiting.append(asyncio.create_task(_send(ingest, site, happening.visitor, told)))
                 # The task runs as far as taking the time before the clock goes on.
                 await asyncio.sleep(0)
             case Bought():
@@ -121,20 +137,30 @@ def _variants(test: SplitTest) -> Shown:
         assert test.started_at
         if "/products/" not in seen.url or seen.at < test.started_at:
             return []
-        return [variants[variant_for(bytes(test.secret), identity(seen.ip, seen.user_agent), [1] * len(variants))]]
+        return [
+            variants[
+                variant_for(bytes(test.secret), identity(seen.visitor.ip, seen.visitor.user_agent), [1] * len(variants))
+            ]
+        ]
 
     return shown
 
 
-async def _send(ingest: Ingest, site: Site, seen: Seen, variants: list[int]) -> None:
-    body = {
-        "site": site.key,
-        "view": str(seen.view),
-        "url": seen.url,
-        "referrer": seen.referrer,
-        "variants": variants,
-    }
-    incoming = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+def _told(happening: Seen | Left | Did, shown: Shown) -> dict[str, object]:
+    """Give what the script would send of it."""
+    told: dict[str, object] = {"view": str(happening.view), "url": happening.url}
+    match happening:
+        case Seen():
+            return told | {"referrer": happening.referrer, "variants": shown(happening)}
+        case Left():
+            return told | {"engaged": happening.engaged_ms, "scrolled": happening.scrolled}
+        case Did():
+            return told | {"event": happening.event, "id": str(happening.id), "props": happening.props}
+
+
+async def _send(ingest: Ingest, site: Site, visitor: Visitor, told: dict[str, object]) -> None:
+    body = json.dumps({"site": site.key, **told}).encode()
+    incoming = [{"type": "http.request", "body": body, "more_body": False}]
     answered: list[Message] = []
 
     async def receive() -> Message:
@@ -143,16 +169,25 @@ async def _send(ingest: Ingest, site: Site, seen: Seen, variants: list[int]) -> 
     async def send(message: Message) -> None:
         answered.append(message)
 
+    country, region, city = visitor.place
+    headers = {
+        "content-type": "text/plain",
+        "user-agent": visitor.user_agent,
+        "x-forwarded-for": visitor.ip,
+        "cf-ipcountry": country,
+        "cf-region": region,
+        "cf-ipcity": city,
+    }
     scope = {
         "type": "http",
         "method": "POST",
         "path": "/collect",
-        "headers": [(b"content-type", b"text/plain"), (b"user-agent", seen.user_agent.encode())],
-        "client": (seen.ip, 0),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": (PROXY, 0),
     }
     await ingest(scope, receive, send)
     if answered[0]["status"] != 202:
-        raise BuildingError(f"A page view was refused with {answered[0]['status']}.")
+        raise BuildingError(f"A hit was refused with {answered[0]['status']}.")
 
 
 def _buy(world: World, account: Account, bought: Bought, paid: dict[str, tuple[str, int]]) -> None:

@@ -45,12 +45,21 @@ async function buy(slug) {
 """
 
 PAGES = {
-    "/about": ("About us", "<p>Two people and a workshop with a north window.</p>"),
+    "/about": (
+        "About us",
+        "<p>Two people and a workshop with a north window: "
+        "<a href=https://www.openstreetmap.org/ target=_blank>find us</a>.</p>",
+    ),
+    "/subscribed": ("Until soon", "<p>The first letter will not come: this shop is a demo.</p>"),
     "/thank-you": ("Thank you", "<p>Your order is on its way. No real money has moved: this shop is a demo.</p>"),
     "/journal/choosing-a-desk-lamp": ("Choosing a desk lamp", "<p>Look at the shadow first, then at the lamp.</p>"),
     "/journal/a-quiet-desk": ("A quiet desk", "<p>Felt, wood, and one thing at a time.</p>"),
     "/journal/how-we-oil-oak": ("How we oil oak", "<p>Thinly, twice, and with a week between.</p>"),
 }
+
+LETTER = (
+    "<form action=/subscribed data-humblytics-event=Newsletter><button>Read on by letter, once a month</button></form>"
+)
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -89,12 +98,14 @@ class Shop:
             return self._layout(
                 product.name,
                 f"<p>{escape(product.text)}</p><p class=price>{_price(product)}</p>"
-                f"<button id=buy data-product={product.slug}>Buy now</button> <span id=problem></span>"
+                f'<button id=buy data-product={product.slug} data-humblytics-event="Begin checkout" '
+                f"data-humblytics-event-product={product.slug}>Buy now</button> <span id=problem></span>"
                 f"<script>{CHECKOUT}document.querySelector('#buy').onclick = "
                 "event => buy(event.target.dataset.product);</script>",
             )
         if path in PAGES:
-            return self._layout(*PAGES[path])
+            title, text = PAGES[path]
+            return self._layout(title, text + (LETTER if path.startswith("/journal/") else ""))
         return ""
 
     def _layout(self, title: str, body: str) -> str:

@@ -57,9 +57,18 @@ def test_behind_https_cookies_are_secure_and_bound_to_the_host(tmp_path: Path) -
         ("BASE_URL", "stats.example.com"),
         ("DATABASE_URL", "sqlite:///db.sqlite3"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
+        ("RETENTION_MONTHS", "two"),
+        ("RETENTION_MONTHS", "2"),
+        ("RETENTION_MONTHS", "-1"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     done = run(READ.format("DEBUG"), tmp_path, **{name: value})
     assert done.returncode != 0
     assert f"ImproperlyConfigured: {name}" in done.stderr
+
+
+def test_visits_are_kept_for_25_months_unless_another_number_is_said(tmp_path: Path) -> None:
+    assert setting("RETENTION_MONTHS", tmp_path) == "25"
+    (tmp_path / "months").write_text("0\n")
+    assert setting("RETENTION_MONTHS", tmp_path, RETENTION_MONTHS_FILE=str(tmp_path / "months")) == "0"
