@@ -28,6 +28,12 @@ def get_site_or_404(request: HttpRequest, domain: str, role: Role = Role.VIEWER)
     )
     if membership.role < role:
         raise Http404
+    return _entered(request, membership)
+
+
+def _entered(request: HttpRequest, membership: Membership) -> Site:
+    # For `sites.context`: a page offers nothing that its reader may not do.
+    request.role = membership.role  # type: ignore[attr-defined]
     return membership.site
 
 
@@ -42,7 +48,7 @@ def get_shown_site_or_404(request: HttpRequest, domain: str) -> Site:
     if isinstance(request.user, User):
         membership = Membership.objects.select_related("site").filter(user=request.user, site__domain=domain).first()
         if membership:
-            return membership.site
+            return _entered(request, membership)
     if link := _opened_link(request, domain):
         # For `sites.context`, whose pages then leave out what a link does not show.
         request.is_shared = True  # type: ignore[attr-defined]

@@ -2,14 +2,20 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from sites.models import Site, User
+from sites.models import Role, Site, User
 
 
 def sites(request: HttpRequest) -> dict[str, Any]:
-    """The user's sites for the menu of every page, asked for only when a page shows it; and `is_shared`.
+    """The user's sites for the menu of every page, asked for only when a page shows it; and what a site's page may be.
 
-    `is_shared` is true on a page that is shown only because of a share link.
+    `is_shared` is true on a page that is shown only because of a share link; `can_edit` and `can_administer` say
+    what its reader may do beside reading.
     """
-    user = getattr(request, "user", None)
+    user, role = getattr(request, "user", None), getattr(request, "role", 0)
     known = {"sites": Site.objects.for_user(user)} if isinstance(user, User) else {}
-    return {**known, "is_shared": getattr(request, "is_shared", False)}
+    return {
+        **known,
+        "is_shared": getattr(request, "is_shared", False),
+        "can_edit": role >= Role.EDITOR,
+        "can_administer": role >= Role.ADMIN,
+    }

@@ -6,8 +6,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from sites.access import get_site_or_404, signed_in
-from sites.models import Role, Site
+from sites.access import get_site_or_404
+from sites.models import Role
 from splittests.forms import SplitTestForm
 from splittests.models import SplitTest, StartError
 from splittests.results import overview, results_of
@@ -15,7 +15,7 @@ from splittests.results import overview, results_of
 
 def index(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
-    return render(request, "splittests/index.html", _context(request, site) | {"tests": overview(site)})
+    return render(request, "splittests/index.html", {"site": site, "section": "split-tests", "tests": overview(site)})
 
 
 def new(request: HttpRequest, domain: str) -> HttpResponse:
@@ -30,8 +30,15 @@ def new(request: HttpRequest, domain: str) -> HttpResponse:
 def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_site_or_404(request, domain)
     test = get_object_or_404(SplitTest.objects.for_site(site).prefetch_related("variants"), pk=test_id)
-    context = {"test": test, "results": results_of(test), "as_of": timezone.now(), "snippet": _snippet(test)}
-    return render(request, "splittests/results.html", _context(request, site) | context)
+    context = {
+        "site": site,
+        "section": "split-tests",
+        "test": test,
+        "results": results_of(test),
+        "as_of": timezone.now(),
+        "snippet": _snippet(test),
+    }
+    return render(request, "splittests/results.html", context)
 
 
 @require_POST
@@ -51,11 +58,6 @@ def stop(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
     test.stop(timezone.now())
     return redirect("splittests:results", domain, test_id)
-
-
-def _context(request: HttpRequest, site: Site) -> dict[str, object]:
-    editors = site.memberships.filter(user=signed_in(request), role__gte=Role.EDITOR)
-    return {"site": site, "section": "split-tests", "can_edit": editors.exists()}
 
 
 def _snippet(test: SplitTest) -> str:

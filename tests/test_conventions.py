@@ -1,5 +1,6 @@
 """The house rules that code can check: who may open what, which way the apps depend, and how things are named."""
 
+import html
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,10 +14,15 @@ from django.conf import settings
 from django.db import models
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
-from sites.models import Site
+from revenue.models import Connection, StripeAccount
+from sites.models import Role, Site
 from sites.sharing import share
-from tests.factories import SiteFactory, send_hit
+from splittests.models import SplitTest, State
+from tests.factories import MembershipFactory, SiteFactory, send_hit
+from tracking.hits import Refusal
+from tracking.models import RefusedHits
 
 BASE_DIR = Path(settings.BASE_DIR)
 TEMPLATES = BASE_DIR / "templates"
@@ -40,7 +46,7 @@ OTHERWISE_NAMED = {"sites.User.last_login", "sites.User.date_joined", "revenue.S
 # Values for what an address may hold beside the domain; a new converter needs one here.
 SAMPLES = {
     "IntConverter": 1,
-    "PanelConverter": "top-pages",
+    "PanelConverter": "goals",
     "PathConverter": "x",
     "SlugConverter": "x",
     "StringConverter": "x",
@@ -136,6 +142,56 @@ def test_a_share_link_opens_no_more_to_somebody_with_an_account(stranger_client:
     stranger_client.get(reverse("sites:open-share", args=[link.token]))
     opened = {route.name for route in OF_A_SITE if stranger_client.get(route.address(site.domain)).status_code < 400}
     assert opened == {route.name for route in SHAREABLE}
+
+
+@pytest.fixture
+def used(site: Site) -> Site:
+    """A site with something on each of its pages, but for goals."""
+    send_hit(site)
+    account = StripeAccount.objects.create(acct_id="acct_1", livemode=True, default_currency="eur")
+    Connection.objects.create(site=site, account=account, connected_at=timezone.now(), synced_at=timezone.now())
+    for state in State:
+        test = SplitTest.objects.create(site=site, key=state, path="/", currency="eur", state=state)
+        test.variants.create(name="Control")
+    return site
+
+
+@pytest.fixture
+def unused(site: Site) -> Site:
+    """A site whose only hit was refused."""
+    RefusedHits.objects.create(site=site, day=timezone.now().date(), reason=Refusal.OTHER_HOST, hits=1)
+    return site
+
+
+def offered(client: Client, site: Site) -> set[tuple[str, str]]:
+    """The methods and addresses of the links, panels and forms on all pages of the site that the client may read."""
+    tests = [reverse("splittests:results", args=[site.domain, test.pk]) for test in SplitTest.objects.for_site(site)]
+    found = set()
+    for address in [*(route.address(site.domain) for route in OF_A_SITE), *tests]:
+        page = client.get(address).content.decode()
+        found |= {("get", html.unescape(told)) for told in re.findall(r'(?:href|hx-get)="(/[^"]*)"', page)}
+        found |= {("post", told) for told in re.findall(r'<form[^>]* action="(/[^"]*)"', page)}
+    return found
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("state", ["used", "unused"])
+@pytest.mark.django_db
+def test_pages_offer_their_reader_nothing_that_is_not_found(
+    client: Client, request: pytest.FixtureRequest, state: str, role: Role
+) -> None:
+    site = request.getfixturevalue(state)
+    client.force_login(MembershipFactory(site=site, role=role).user)
+    addresses = sorted(offered(client, site) - {("post", reverse("logout"))})
+    assert {reverse(f"{name}:dashboard", args=[site.domain]) for name in ("tracking", "revenue")} <= {
+        address for _, address in addresses
+    }
+    ends = [
+        (method, address)
+        for method, address in addresses
+        if not address.startswith("/static/") and getattr(client, method)(address).status_code >= 400
+    ]
+    assert ends == []
 
 
 def test_only_traffic_is_shareable() -> None:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -48,6 +50,28 @@ def test_settings_save_the_time_zone(owner_client: Client, site: Site) -> None:
 def test_settings_are_for_admins_of_the_site(owner_client: Client, owner: User, role: Role, status: int) -> None:
     MembershipFactory(site__domain="other.example", user=owner, role=role)
     assert owner_client.get("/other.example/settings/").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("role", "tabs"),
+    [
+        (Role.VIEWER, ["Dashboard", "Revenue", "Split tests"]),
+        (Role.EDITOR, ["Dashboard", "Revenue", "Split tests"]),
+        (Role.ADMIN, ["Dashboard", "Revenue", "Split tests", "Settings"]),
+        (Role.OWNER, ["Dashboard", "Revenue", "Split tests", "Settings"]),
+    ],
+)
+def test_a_site_has_the_tabs_that_its_member_may_open(
+    owner_client: Client, owner: User, role: Role, tabs: list[str]
+) -> None:
+    MembershipFactory(site__domain="other.example", user=owner, role=role)
+    for path in ("", "revenue/", "split-tests/"):
+        page = owner_client.get(f"/other.example/{path}").content.decode()
+        shown = re.search(r'<nav class="tabs" aria-label="other.example">(.*?)</nav>', page, re.DOTALL)
+        assert shown
+        found = re.findall(r'<a href="([^"]*)"[^>]*>([^<]*)</a>', shown[1])
+        assert [title for _, title in found] == tabs
+        assert {owner_client.get(address).status_code for address, _ in found} == {200}
 
 
 @pytest.mark.parametrize("path", ["/Shop.Example/", "/shop/", "/-shop.example/", "/shop..example/"])
