@@ -46,3 +46,13 @@ def one(name: str) -> dict[str, Any]:
     """The parameters to read one object as its list shows it."""
     _, params = LISTS[name]
     return {"expand": [path.removeprefix("data.") for path in params["expand"]]} if "expand" in params else {}
+
+
+def since(covered_to: dt.datetime | None, moment: dt.datetime, reach: dt.timedelta) -> dt.datetime:
+    """From when on a list is read: at least so far back, and all that may have shown up since it was covered."""
+    return moment - reach if covered_to is None else min(covered_to - OVERLAP, moment - reach)
+
+
+def covered(began_at: dt.datetime) -> dt.datetime:
+    """Up to when a list is covered that was read to its end by a tick that began then."""
+    return began_at - LAG

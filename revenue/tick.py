@@ -229,11 +229,12 @@ class Tick:
         """Read a list from `reach` ago, or from where it is covered to, up to its newest object."""
         stream = self._stream(name)
         path, params = LISTS[name]
+        since = streams.since(stream.covered_to, self.moment, reach)
         if stream.covered_to is None:
-            since, expected = self.moment - reach, Expected()
+            expected = Expected()
             self._leave(name, None, since, is_known=False)
         else:
-            since, expected = min(stream.covered_to - OVERLAP, self.moment - reach), self._expected(stream)
+            expected = self._expected(stream)
             if self.plan.full:
                 self._leave(name, self.plan.since, self.moment - streams.LOOK_BACK, is_known=True)
         for page in self._pages(path, since, params):
@@ -286,7 +287,7 @@ class Tick:
     def _cover(self, stream: Stream, **swept: dt.datetime) -> None:
         """Move the moment before which nothing is missing; never back, whatever a clock says."""
         if self.began_at:
-            covered_to = Greatest(F("covered_to"), Value(self.began_at - streams.LAG))
+            covered_to = Greatest(F("covered_to"), Value(streams.covered(self.began_at)))
             Stream.objects.filter(pk=stream.pk).update(covered_to=covered_to, drained_at=self.now, **swept)
 
     def _fetch(self, name: str, identity: str) -> None:
