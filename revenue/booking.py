@@ -1,7 +1,7 @@
 """Sets the ledger lines of payments to what follows from the mirror's rows."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import TypeVar
 
@@ -9,10 +9,19 @@ from django.db import models
 from django.db.models import Q
 
 from revenue import ledger
-from revenue.models import BalanceTransaction, Charge, Dispute, LedgerLine, Refund, StripeAccount
+from revenue.models import (
+    BalanceTransaction,
+    Charge,
+    CheckoutSession,
+    Dispute,
+    InvoicePayment,
+    LedgerLine,
+    Refund,
+    StripeAccount,
+)
 from revenue.models.mirror import Mirrored
 
-F = TypeVar("F", ledger.ChargeFact, ledger.RefundFact, ledger.DisputeFact, ledger.Movement)
+F = TypeVar("F", ledger.RefundFact, ledger.DisputeFact, ledger.Movement)
 
 
 def book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
@@ -22,7 +31,10 @@ def book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
     """
     charges: set[str] = set()
     alone: set[str] = set()
+    intents: set[str] = set()
     for row in rows:
+        if isinstance(row, Charge | CheckoutSession | InvoicePayment):
+            intents.add(row.payment_intent)
         if isinstance(row, Charge):
             charges.add(row.stripe_id)
         elif isinstance(row, Refund | Dispute | BalanceTransaction):
@@ -30,8 +42,11 @@ def book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
                 charges.add(row.charge)
             else:
                 alone.add(row.source if isinstance(row, BalanceTransaction) else row.stripe_id)
+    # Whether a payment that failed had been paid before is told by others of its intent.
+    failed = Charge.objects.filter(account=account, payment_intent__in=intents - {""})
+    charges |= set(failed.exclude(failure_balance_transaction="").values_list("stripe_id", flat=True))
     of_charges = Q(charge__in=charges)
-    payments = {fact.stripe_id: fact for fact in _facts(ledger.ChargeFact, Charge, account, Q(stripe_id__in=charges))}
+    payments = _payments(account, charges)
     refunds = _facts(ledger.RefundFact, Refund, account, of_charges | Q(charge="", stripe_id__in=alone))
     disputes = _facts(ledger.DisputeFact, Dispute, account, of_charges)
     owners = {charge: charge for charge in charges}
@@ -73,6 +88,36 @@ def _set_lines(account: StripeAccount, lines: Mapping[str, ledger.Line], booked:
         unique_fields=["account", "key"],
         update_fields=[name for name in names if name != "key"],
     )
+
+
+def _payments(account: StripeAccount, charges: Collection[str]) -> dict[str, ledger.ChargeFact]:
+    rows = list(Charge.objects.filter(account=account, stripe_id__in=charges))
+    paid = _paid_at_last(account, {row.payment_intent for row in rows if row.failure_balance_transaction} - {""})
+    names = [field.name for field in fields(ledger.ChargeFact) if field.name != "was_paid"]
+    return {
+        row.stripe_id: ledger.ChargeFact(
+            **{name: getattr(row, name) for name in names}, was_paid=row.stripe_id in paid or row.status == "succeeded"
+        )
+        for row in rows
+    }
+
+
+def _paid_at_last(account: StripeAccount, intents: Collection[str]) -> set[str]:
+    """The last charge on the balance of each intent that was paid; had one before it been paid, none had followed.
+
+    What was paid for remembers that it was, also when the payment fails later.
+    """
+    if not intents:
+        return set()
+    of_account = Q(account=account, payment_intent__in=intents)
+    paid = set(
+        CheckoutSession.objects.filter(of_account, payment_status="paid").values_list("payment_intent", flat=True)
+    )
+    paid |= set(InvoicePayment.objects.filter(of_account, status="paid").values_list("payment_intent", flat=True))
+    was_booked = Q(status="succeeded") | ~Q(failure_balance_transaction="")
+    charges = Charge.objects.filter(of_account, was_booked).order_by("created_at", "stripe_id")
+    last = dict(charges.values_list("payment_intent", "stripe_id"))
+    return {charge for intent, charge in last.items() if intent in paid}
 
 
 def _facts(kind: type[F], model: type[Mirrored], account: StripeAccount, wanted: Q) -> list[F]:

@@ -6,16 +6,20 @@ their own and never lower the payment's. Amounts are integer minor units of the 
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 FAILED_REFUND = frozenset({"failed", "canceled"})
 # A pending refund has left the balance already. One that waits for the customer's bank details has not, nor
 # has one in a state that is not known, unless a movement proves it.
 MOVED_REFUND = frozenset({"succeeded", "pending"})
 DISPUTE_CATEGORIES = frozenset({"dispute", "dispute_reversal"})
+# Of a capture of less than was held, Stripe may book all that was held and, at once, what of it was not captured.
+NOT_CAPTURED = "partial_capture_reversal"
 
 # Movements that each must be named by a line.
+SALE_CATEGORIES = DISPUTE_CATEGORIES | {"charge", NOT_CAPTURED, "charge_failure", "refund", "refund_failure"}
 SALE_TYPES = frozenset(
     {
         *("charge", "payment", "payment_failure_refund", "payment_refund", "payment_reversal"),
@@ -43,6 +47,8 @@ OTHER_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ChargeFact:
+    """`was_paid` tells of one that failed whether it had succeeded before: a debit may be refused before or after."""
+
     stripe_id: str
     created_at: dt.datetime
     status: str
@@ -52,6 +58,7 @@ class ChargeFact:
     currency: str
     balance_transaction: str
     failure_balance_transaction: str
+    was_paid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,45 +135,74 @@ def lines(
     return found
 
 
-def _payment(charge: ChargeFact, movements: dict[str, Movement]) -> Iterator[Line]:
+def _payment(charge: ChargeFact, movements: Mapping[str, Movement]) -> Iterator[Line]:
     failure = movements.get(charge.failure_balance_transaction)
     if charge.failure_balance_transaction:
+        taken = charge.amount_captured or charge.amount
         # Until the failure itself is known, the payment counts for nothing, as it will in the end.
-        if not failure:
+        if not charge.was_paid or not failure:
+            yield from _debit(charge, taken, failure, movements)
             return
-        gross = charge.amount_captured or charge.amount
+        yield from _captures(charge, taken, movements)
+        yield _failure(charge, "payment_failure", taken, failure)
     elif charge.status == "succeeded" and charge.captured:
-        gross = charge.amount_captured
-    else:
+        yield from _captures(charge, charge.amount_captured, movements)
+    elif charge.status == "pending":
+        yield from _debit(charge, charge.amount, None, movements)
+
+
+def _debit(
+    charge: ChargeFact, amount: int, failure: Movement | None, movements: Mapping[str, Movement]
+) -> Iterator[Line]:
+    """A debit that is on the balance although nobody has paid: the bank has not answered, or has refused."""
+    if charge.balance_transaction:
+        key, booked = f"charge:{charge.stripe_id}:pending", charge.balance_transaction
+        yield _fact(key, "pending", amount, charge, charge.stripe_id, booked, movements)
+        if failure:
+            yield _failure(charge, "pending", amount, failure)
+
+
+def _failure(charge: ChargeFact, kind: str, amount: int, failure: Movement) -> Line:
+    key, at = f"charge:{charge.stripe_id}:failure", failure.created_at
+    return Line(key, kind, -amount, charge.currency, at, charge.stripe_id, failure.stripe_id)
+
+
+def _captures(charge: ChargeFact, captured: int, movements: Mapping[str, Movement]) -> Iterator[Line]:
+    """What was captured: mostly in one movement, which the charge names; else each further one is a line too."""
+    named = (charge.balance_transaction, charge.failure_balance_transaction)
+    further = [
+        movement
+        for movement in movements.values()
+        if (movement.reporting_category == "charge" and movement.source == charge.stripe_id)
+        or movement.reporting_category == NOT_CAPTURED
+        if movement.stripe_id not in named
+    ]
+    first = movements.get(charge.balance_transaction)
+    settled = sum(movement.amount for movement in [*further, *([first] if first else [])])
+    gross = captured
+    for movement in further:
+        if movement.currency == charge.currency:
+            amount = movement.amount
+        else:
+            amount = round(Fraction(captured * movement.amount, settled)) if settled else 0
+        gross -= amount
+        key, at = f"capture:{movement.stripe_id}", movement.created_at
+        yield Line(key, "capture", amount, charge.currency, at, charge.stripe_id, movement.stripe_id)
+    key, booked = f"charge:{charge.stripe_id}:gross", charge.balance_transaction
+    yield _fact(key, "charge", gross, charge, charge.stripe_id, booked, movements)
+
+
+def _refund(refund: RefundFact, charge: ChargeFact | None, movements: Mapping[str, Movement]) -> Iterator[Line]:
+    movement = movements.get(refund.balance_transaction)
+    if movement and movement.reporting_category == NOT_CAPTURED:
+        # A line of the payment tells of it.
         return
-    yield _fact(
-        f"charge:{charge.stripe_id}:gross",
-        "charge",
-        gross,
-        charge,
-        charge.stripe_id,
-        charge.balance_transaction,
-        movements,
-    )
-    if failure:
-        yield Line(
-            f"charge:{charge.stripe_id}:failure",
-            "payment_failure",
-            -gross,
-            charge.currency,
-            failure.created_at,
-            charge.stripe_id,
-            failure.stripe_id,
-        )
-
-
-def _refund(refund: RefundFact, charge: ChargeFact | None, movements: dict[str, Movement]) -> Iterator[Line]:
     failure = movements.get(refund.failure_balance_transaction)
     if refund.status in FAILED_REFUND:
         # Given back and returned, each on its day; without the return known, neither has happened.
         if not failure:
             return
-    elif not refund.balance_transaction and (refund.status not in MOVED_REFUND or _was_only_held(charge)):
+    elif not movement and (_was_only_held(charge) or not (refund.balance_transaction or refund.status in MOVED_REFUND)):
         return
     yield _fact(
         f"refund:{refund.stripe_id}",
@@ -201,7 +237,7 @@ def _fact(
     fact: ChargeFact | RefundFact,
     charge: str,
     movement_id: str,
-    movements: dict[str, Movement],
+    movements: Mapping[str, Movement],
 ) -> Line:
     """A line in the fact's own currency, on the day its movement was booked, if that is known already."""
     movement = movements.get(movement_id)

@@ -144,10 +144,10 @@ class Payments:
 
 
 SUMS = """
-    coalesce(sum(amount) FILTER (WHERE kind = 'charge'), 0)::bigint AS gross,
+    coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture')), 0)::bigint AS gross,
     coalesce(-sum(amount) FILTER (WHERE kind IN ('refund', 'refund_failure')), 0)::bigint AS refunded,
     coalesce(-sum(amount) FILTER (WHERE kind = 'dispute'), 0)::bigint AS disputed,
-    coalesce(sum(amount) FILTER (WHERE kind <> 'fee'), 0)::bigint AS net,
+    coalesce(sum(amount) FILTER (WHERE kind NOT IN ('fee', 'pending')), 0)::bigint AS net,
     count(*) FILTER (WHERE kind = 'charge') AS orders
 """
 
@@ -274,7 +274,8 @@ def breakdown(asked: Asked, by: str, model: Model, currency: str, limit: int | N
         money AS (
             SELECT credit = 'nobody' AS is_nobody, CASE credit WHEN 'site' THEN value ELSE '' END AS value,
                    {SUMS}
-            FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' AND kind <> 'fee' GROUP BY 1, 2
+            FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' AND kind NOT IN ('fee', 'pending')
+            GROUP BY 1, 2
         ),
         audience AS (
             SELECT false AS is_nobody, value, sum(visitors)::bigint AS visitors FROM ({counted}) counted GROUP BY 2

@@ -16,7 +16,7 @@ from django.db import connection
 
 from revenue.attribution import Model
 from revenue.models.accounts import COUNTED_ACCOUNTS
-from revenue.models.ledger import Kind
+from revenue.models.ledger import GROSS, SALES
 from revenue.money import format_money
 from sites.models import Site
 from splittests import inference
@@ -29,9 +29,6 @@ LEAST_CONVERSIONS = 25
 # Fabijan et al., "Diagnosing sample ratio mismatch in online controlled experiments", KDD 2019, warn below
 # 0.0005 or 0.001, so that a sound test is hardly ever accused.
 SUSPICIOUS_RATIO_P = 0.001
-
-# Money moves only in these; fees are the account's, in the currency that it settles in.
-REVENUE_KINDS = [Kind.CHARGE, Kind.REFUND, Kind.REFUND_FAILURE, Kind.DISPUTE, Kind.PAYMENT_FAILURE]
 
 # Of views that were deleted for their age, tracking_exposure holds what is needed here.
 # `exposed` has a row per test and visitor, whose `variant_id` is NULL for those who saw two. The views are
@@ -69,15 +66,15 @@ RESULTS = f"""
     audience AS (SELECT variant_id, count(*) AS visitors FROM exposed GROUP BY variant_id),
     orders AS (
         SELECT exposed.variant_id, exposed.visitor, sum(line.amount) AS net,
-               sum(line.amount) FILTER (WHERE line.kind = 'charge') AS gross
+               sum(line.amount) FILTER (WHERE line.kind = ANY(%(gross)s)) AS gross
         FROM exposed
         JOIN revenue_attribution decision ON decision.site_id = %(site)s
          AND decision.visitor = exposed.visitor AND decision.model = %(model)s AND decision.reason = ''
          AND decision.account_id IN ({COUNTED_ACCOUNTS})
         JOIN revenue_ledgerline line ON line.account_id = decision.account_id
-         AND line.charge = decision.charge AND line.currency = %(currency)s AND line.kind = ANY(%(kinds)s)
+         AND line.charge = decision.charge AND line.currency = %(currency)s AND line.kind = ANY(%(sales)s)
         GROUP BY exposed.variant_id, exposed.visitor, exposed.first_at, decision.account_id, decision.charge
-        HAVING sum(line.amount) FILTER (WHERE line.kind = 'charge') >= %(target)s
+        HAVING sum(line.amount) FILTER (WHERE line.kind = ANY(%(gross)s)) >= %(target)s
            AND min(line.occurred_at) FILTER (WHERE line.kind = 'charge')
                >= date_trunc('second', exposed.first_at)
     ),
@@ -267,7 +264,9 @@ def results_of(test: SplitTest) -> Results:
         "site": test.site_id,
         "test": test.pk,
         "model": Model.LAST.value,
-        "kinds": [kind.value for kind in REVENUE_KINDS],
+        # Fees are the account's, in the currency that it settles in.
+        "sales": [kind.value for kind in SALES],
+        "gross": [kind.value for kind in GROSS],
         "currency": test.currency,
         # Without a target any order counts that brought something.
         "target": test.target_amount or 1,

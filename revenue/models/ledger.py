@@ -5,11 +5,18 @@ from revenue.models.accounts import StripeAccount
 
 class Kind(models.TextChoices):
     CHARGE = "charge", "Payment"
+    CAPTURE = "capture", "Further or lesser capture"
     REFUND = "refund", "Refund"
     REFUND_FAILURE = "refund_failure", "Refund that failed"
     DISPUTE = "dispute", "Dispute"
     PAYMENT_FAILURE = "payment_failure", "Payment that failed later"
+    PENDING = "pending", "Debit that nobody has paid"
     FEE = "fee", "Stripe's fee"
+
+
+# What was sold, what sales changed by, and what is beside them.
+GROSS = (Kind.CHARGE, Kind.CAPTURE)
+SALES = (*GROSS, Kind.REFUND, Kind.REFUND_FAILURE, Kind.DISPUTE, Kind.PAYMENT_FAILURE)
 
 
 class LedgerLine(models.Model):

@@ -25,6 +25,7 @@ def payment(**changed: Any) -> ChargeFact:
             "currency": "usd",
             "balance_transaction": "txn_paid",
             "failure_balance_transaction": "",
+            "was_paid": True,
             **changed,
         }
     )
@@ -85,10 +86,15 @@ def amounts(found: list[Line]) -> dict[str, int]:
         pytest.param(payment(), {"charge:ch_1:gross": 5000}, id="paid"),
         pytest.param(payment(amount_captured=3000), {"charge:ch_1:gross": 3000}, id="captured in part"),
         pytest.param(payment(captured=False, amount_captured=0), {}, id="authorized only"),
-        pytest.param(payment(status="pending"), {}, id="bank debit on its way"),
+        pytest.param(payment(status="pending"), {"charge:ch_1:pending": 5000}, id="bank debit on its way"),
+        pytest.param(payment(status="pending", balance_transaction=""), {}, id="on its way, not booked"),
         pytest.param(payment(status="failed", captured=False, amount_captured=0), {}, id="declined"),
         pytest.param(payment(status="levitating"), {}, id="state nobody knows"),
-        pytest.param(payment(failure_balance_transaction="txn_unseen"), {}, id="failed, failure not seen yet"),
+        pytest.param(
+            payment(failure_balance_transaction="txn_unseen"),
+            {"charge:ch_1:pending": 5000},
+            id="failed, failure not seen yet",
+        ),
         pytest.param(payment(amount=10**11, amount_captured=10**11), {"charge:ch_1:gross": 10**11}, id="large"),
         pytest.param(None, {}, id="charge not seen yet"),
     ],
@@ -164,6 +170,49 @@ def test_a_bank_debit_that_fails_after_it_succeeded_is_undone_on_that_day() -> N
     assert failure == Line("charge:ch_1:failure", "payment_failure", -5000, "usd", LATER, "ch_1", "txn_failed")
 
 
+def test_a_debit_that_was_refused_before_it_was_paid_was_never_sold() -> None:
+    refused = payment(status="failed", failure_balance_transaction="txn_failed", was_paid=False)
+    bounced = movement("txn_failed", -4600, type="payment_failure_refund", created_at=LATER)
+
+    debit, failure = lines("ch_1", refused, [], [], [movement("txn_paid", 4600), bounced])
+
+    assert debit == Line("charge:ch_1:pending", "pending", 5000, "usd", PAID, "ch_1", "txn_paid")
+    assert failure == Line("charge:ch_1:failure", "pending", -5000, "usd", LATER, "ch_1", "txn_failed")
+
+
+@pytest.mark.parametrize(
+    ("currency", "settled", "captured"),
+    [
+        pytest.param("usd", (3000, 2000), (3000, 2000), id="settled in its own currency"),
+        # Of 50.00 a third is 16.67.
+        pytest.param("eur", (3068, 1534), (3333, 1667), id="settled in another"),
+    ],
+)
+def test_each_capture_is_a_line_on_its_own_day(
+    currency: str, settled: tuple[int, int], captured: tuple[int, int]
+) -> None:
+    first = movement("txn_paid", settled[0], currency=currency)
+    second = movement("txn_more", settled[1], currency=currency, created_at=LATER)
+    found = {line.key: (line.amount, line.occurred_at) for line in lines("ch_1", payment(), [], [], [first, second])}
+
+    assert found == {"charge:ch_1:gross": (captured[0], PAID), "capture:txn_more": (captured[1], LATER)}
+
+
+def test_what_was_held_and_not_captured_is_no_refund() -> None:
+    in_part = payment(amount_captured=3000)
+    back = refunded(amount=2000)
+    held = movement("txn_paid", 5000, currency="usd")
+    reversed_ = movement(
+        "txn_back", -2000, currency="usd", type="refund", reporting_category="partial_capture_reversal", source="re_1"
+    )
+    found = lines("ch_1", in_part, [back], [], [held, reversed_])
+
+    assert [(line.key, line.kind, line.amount) for line in found] == [
+        ("capture:txn_back", "capture", -2000),
+        ("charge:ch_1:gross", "charge", 5000),
+    ]
+
+
 def test_a_dispute_moves_what_its_movements_say_in_their_currency() -> None:
     dispute = DisputeFact("dp_1", "ch_1")
     lost = lines("ch_1", payment(), [], [dispute], [withdrawn(fee=2000)])
@@ -212,6 +261,7 @@ STATES = st.sampled_from(["succeeded", "pending", "failed", "canceled", "require
         captured=st.booleans(),
         amount_captured=st.integers(0, 10**12),
         failure_balance_transaction=st.sampled_from(["", "txn_failed", "txn_unseen"]),
+        was_paid=st.booleans(),
     ),
     refunds=st.lists(
         st.builds(
@@ -227,10 +277,15 @@ STATES = st.sampled_from(["succeeded", "pending", "failed", "canceled", "require
     ),
 )
 def test_what_failed_nets_to_nothing_and_every_key_is_there_once(charge: ChargeFact, refunds: list[RefundFact]) -> None:
-    known = [movement("txn_failed", -1, source="ch_1"), movement("txn_returned", 1, source="re_1")]
+    known = [
+        movement("txn_failed", -1, reporting_category="charge_failure"),
+        movement("txn_returned", 1, source="re_1", reporting_category="refund_failure"),
+    ]
     found = lines("ch_1", charge, refunds, [], known)
     nets: Counter[str] = Counter()
     for line in found:
+        if line.kind == "pending":
+            continue
         nets[line.key.split(":")[1]] += line.amount
 
     assert len({line.key for line in found}) == len(found)

@@ -46,6 +46,7 @@ from revenue.stripe_client import MalformedAnswerError
 from revenue.sync import LOCK, LockedError, Report, sync
 from sites.models import Site
 from tests.factories import SiteFactory
+from tests.revenue.books import sums, truth
 from tests.revenue.conftest import moment, seen
 
 pytestmark = pytest.mark.django_db
@@ -93,28 +94,6 @@ def hide(world: World, account: Account) -> Callable[[int], None]:
                 world.hide(item["id"], until=world.now() + seconds)
 
     return hide
-
-
-def sums() -> dict[str, dict[str, int]]:
-    """The ledger in the shape of the world's truth."""
-    names = {
-        "charge": "gross",
-        "payment_failure": "gross",
-        "refund": "refunded",
-        "refund_failure": "refunded",
-        "dispute": "disputed",
-        "fee": "fees",
-    }
-    found: dict[str, dict[str, int]] = {}
-    for line in LedgerLine.objects.all():
-        currency = found.setdefault(line.currency, {"gross": 0, "refunded": 0, "disputed": 0, "fees": 0, "orders": 0})
-        currency[names[line.kind]] += line.amount if names[line.kind] == "gross" else -line.amount
-        currency["orders"] += line.kind == "charge"
-    return found
-
-
-def truth(world: World, account: Account) -> dict[str, dict[str, int]]:
-    return {currency: dataclasses.asdict(sum_) for currency, sum_ in world.truth(account).items()}
 
 
 def everything() -> dict[str, Any]:
