@@ -13,6 +13,7 @@ import http.client
 import json
 import multiprocessing
 import resource
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -22,9 +23,10 @@ from multiprocessing.connection import Connection
 
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import serve
+from revenue.sandbox.messages import Request, Response, json_response
 from revenue.sandbox.world import World
 
-SECRET_KEY = "sk_test_51Benchmark0000000000"
+SECRET_KEY = "sk_test_51Benchmark0000000000000000"
 LISTS = (
     "/v1/checkout/sessions",
     "/v1/charges",
@@ -43,10 +45,10 @@ class Served:
     built_in: float
 
 
-def filled(sessions: int, days: int = 365) -> World:
+def filled(sessions: int, secret_key: str = SECRET_KEY, days: int = 365) -> World:
     """A world with so many paid sessions, evenly spread over the last days; every hundredth was refunded."""
     world = World()
-    account = world.add_account("Benchmark", secret_key=SECRET_KEY)
+    account = world.add_account("Benchmark", secret_key=secret_key)
     began_at = world.now() - days * 86_400
     for number in range(sessions):
         with world.at(began_at + number * days * 86_400 // max(sessions, 1)):
@@ -85,12 +87,25 @@ def serving(sessions: int, *, latency: float = 0, per_second: float | None = Non
 
 def _serve(caller: Connection, sessions: int, latency: float, per_second: float | None) -> None:
     began = time.process_time()
-    world = filled(sessions)
+    # Each world an account of its own.
+    secret_key = f"sk_test_51{secrets.token_hex(16)}"
+    world = filled(sessions, secret_key)
     built_in = time.process_time() - began
     with serve(world) as server:
         server.latency, server.throttle.per_second = latency, per_second
-        caller.send(Served(server.url, SECRET_KEY, built_in))
+        server.faults.append(_payment_method)
+        caller.send(Served(server.url, secret_key, built_in))
         caller.recv()
+
+
+def _payment_method(request: Request) -> Response | None:
+    """Answer for cards, which the sandbox does not keep and others than we ask for."""
+    path, _, identity = request.path.rpartition("/")
+    if path != "/v1/payment_methods":
+        return None
+    card = {"brand": "visa", "country": "US", "exp_month": 12, "exp_year": 2034, "funding": "credit", "last4": "4242"}
+    of_nobody = {"customer": None, "billing_details": {}, "metadata": {}, "livemode": False, "created": 1_500_000_000}
+    return json_response(200, {"id": identity, "object": "payment_method", "type": "card", "card": card, **of_nobody})
 
 
 def drain(connection: http.client.HTTPConnection, path: str) -> tuple[int, int]:
