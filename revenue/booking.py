@@ -20,6 +20,7 @@ from revenue.models import (
     StripeAccount,
 )
 from revenue.models.mirror import Mirrored
+from revenue.upsert import upsert
 
 F = TypeVar("F", ledger.RefundFact, ledger.DisputeFact, ledger.Movement)
 
@@ -78,16 +79,12 @@ def _set_lines(account: StripeAccount, lines: Mapping[str, ledger.Line], booked:
     names = [field.name for field in fields(ledger.Line)]
     before = {values["key"]: ledger.Line(**values) for values in booked.values(*names)}
     LedgerLine.objects.filter(account=account, key__in=before.keys() - lines.keys()).delete()
-    LedgerLine.objects.bulk_create(
-        [
-            LedgerLine(account=account, **{name: getattr(line, name) for name in names})
-            for key, line in sorted(lines.items())
-            if before.get(key) != line
-        ],
-        update_conflicts=True,
-        unique_fields=["account", "key"],
-        update_fields=[name for name in names if name != "key"],
-    )
+    changed = [
+        LedgerLine(account=account, **{name: getattr(line, name) for name in names})
+        for key, line in sorted(lines.items())
+        if before.get(key) != line
+    ]
+    upsert(changed, ("account_id", "key"))
 
 
 def _payments(account: StripeAccount, charges: Collection[str]) -> dict[str, ledger.ChargeFact]:

@@ -19,6 +19,7 @@ from revenue.attribution import Carried, Decision, Evidence, Model, Reason, Seen
 from revenue.mirror import lock
 from revenue.models import Attribution, Charge, CheckoutSession, InvoicePayment, LedgerLine, StripeAccount
 from revenue.models.ledger import Kind
+from revenue.upsert import stored_fields, upsert
 from sites.models import Site
 from tracking.models import View, Visit
 
@@ -282,8 +283,7 @@ def _kept_row(earlier: Attribution) -> Attribution:
 
 def _set_decisions(account: StripeAccount, rows: list[Attribution]) -> None:
     """Store the decisions that are new or differ from what was decided before."""
-    names = [column.attname for column in Attribution._meta.concrete_fields if not column.primary_key]
-    contents = [name for name in names if name != "decided_at"]
+    contents = [field.attname for field in stored_fields(Attribution) if field.attname != "decided_at"]
     known = {
         (row.charge, row.model): row
         for row in Attribution.objects.filter(account=account, charge__in={row.charge for row in rows})
@@ -293,10 +293,4 @@ def _set_decisions(account: StripeAccount, rows: list[Attribution]) -> None:
         before = known.get((row.charge, row.model))
         return before is None or any(getattr(row, name) != getattr(before, name) for name in contents)
 
-    keys = ["account", "charge", "model"]
-    Attribution.objects.bulk_create(
-        filter(is_news, rows),
-        update_conflicts=True,
-        unique_fields=keys,
-        update_fields=[name for name in names if name not in ("account_id", "charge", "model")],
-    )
+    upsert([row for row in rows if is_news(row)], ("account_id", "charge", "model"))

@@ -8,10 +8,8 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import transaction
 
 from revenue import allowlist
 from revenue.allowlist import StripeObject, object_type
@@ -19,6 +17,9 @@ from revenue.booking import book
 from revenue.models import BalanceTransaction, Dispute, Refund, StripeAccount
 from revenue.models.mirror import Mirrored
 from revenue.unfinished import is_final
+from revenue.upsert import stored_fields, upsert
+
+KEY = ("account_id", "stripe_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,41 +97,16 @@ def store(
     return Stored(ids, {row.stripe_id for row in healed}, moved)
 
 
-@cache
-def _columns(model: type[Mirrored]) -> "list[models.Field[Any, Any]]":
-    return [field for field in model._meta.concrete_fields if not field.primary_key]
-
-
-@cache
-def _statement(model: type[Mirrored], rows: int) -> str:
-    """INSERT … ON CONFLICT with the guard of time, which Django cannot express."""
-    quote = connection.ops.quote_name
-    table = quote(model._meta.db_table)
-    names = [quote(field.column) for field in _columns(model)]
-    values = ", ".join(["(" + ", ".join(["%s"] * len(names)) + ")"] * rows)
-    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name not in ('"account_id"', '"stripe_id"'))
-    return (
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES {values} "
-        f"ON CONFLICT (account_id, stripe_id) DO UPDATE SET {changes} "
-        f"WHERE EXCLUDED.observed_at >= {table}.observed_at"
-    )
-
-
 def _upsert(rows: list[Mirrored], tally: Tally) -> list[Mirrored]:
     """Store rows of one type, count them, and give those that say something new about what seemed final.
 
     Needs the account's lock, so that the counts are right.
     """
     model = type(rows[0])
-    columns = _columns(model)
     ids = [row.stripe_id for row in rows]
     known = {row.stripe_id: row for row in model._base_manager.filter(account=rows[0].account, stripe_id__in=ids)}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _statement(model, len(rows)),
-            [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in columns],
-        )
-    contents = [field.attname for field in columns if field.attname != "observed_at"]
+    upsert(rows, KEY, newer="observed_at")
+    contents = [field.attname for field in stored_fields(model) if field.attname != "observed_at"]
     news = []
     tally.seen += len(rows)
     for row in rows:

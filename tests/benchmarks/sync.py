@@ -37,7 +37,9 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     # Before the database registers itself, so that its folder is removed after it has stopped.
     atexit.register(shutil.rmtree, folder)
-    os.environ.update(VAR_DIR=folder, DJANGO_SETTINGS_MODULE="humblytics.settings", STRIPE_API_BASE="http://127.0.0.1:1")
+    os.environ.update(
+        VAR_DIR=folder, DJANGO_SETTINGS_MODULE="humblytics.settings", STRIPE_API_BASE="http://127.0.0.1:1"
+    )
     os.environ.pop("DATABASE_URL", None)
     import django  # noqa: PLC0415  the settings read the environment that was just made
 
