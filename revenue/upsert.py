@@ -21,7 +21,7 @@ def upsert(rows: Sequence[models.Model], key: tuple[str, ...], *, newer: str = "
     if not rows:
         return
     model = type(rows[0])
-    columns = [[_prepared(field, row) for row in rows] for field in stored_fields(model)]
+    columns = [_column(field, [getattr(row, field.attname) for row in rows]) for field in stored_fields(model)]
     with connection.cursor() as cursor:
         cursor.execute(_statement(model, key, newer), columns)
 
@@ -32,10 +32,9 @@ def stored_fields(model: type[models.Model]) -> "list[models.Field[Any, Any]]":
     return [field for field in model._meta.concrete_fields if not field.primary_key]
 
 
-def _prepared(field: "models.Field[Any, Any]", row: models.Model) -> Any:
-    value = field.get_db_prep_save(getattr(row, field.attname), connection)
+def _column(field: "models.Field[Any, Any]", values: list[Any]) -> list[Any]:
     # PostgreSQL wants the arrays in an array to be of one length. Written as texts they need not be.
-    return f"{{{','.join(map(str, value))}}}" if isinstance(field, ArrayField) else value
+    return [f"{{{','.join(map(str, value))}}}" for value in values] if isinstance(field, ArrayField) else values
 
 
 @cache
