@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 from playwright.sync_api import Browser
 
 from sites.models import Site, User
@@ -13,6 +15,13 @@ from tests.factories import MembershipFactory, SiteFactory, UserFactory
 def pytest_configure() -> None:
     # The real hasher is slow on purpose.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+# How long an example takes says how busy the machine is. What a fixture holds may stay from example to example.
+hypothesis.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+hypothesis.load_profile("patient")
 
 
 @pytest.fixture

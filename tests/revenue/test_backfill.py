@@ -46,7 +46,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("revenue.pager.PAGE_LENGTH", 4)
 
 
-@examples(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(bursts=st.lists(st.tuples(st.integers(0, 400 * DAY), st.integers(1, 230)), max_size=3))
 def test_any_number_of_objects_of_any_age_is_stored_once(settings: Any, bursts: list[tuple[int, int]]) -> None:
     Connection.objects.all().delete()

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revenue.pager import pages
@@ -55,7 +55,7 @@ def ids(sandbox: SandboxServer, account: Account) -> Callable[..., list[str]]:
     return ids
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(bursts=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 130)), max_size=4))
 def test_any_number_of_objects_in_any_burst_comes_exactly_once(settings: Any, bursts: list[tuple[int, int]]) -> None:
     world = World()

@@ -324,7 +324,7 @@ def crowd():
 
 
 class TestLists:
-    @examples(max_examples=60, deadline=None)
+    @examples(max_examples=60)
     @given(
         seconds=st.lists(st.integers(0, 3), max_size=25),
         limit=st.integers(1, 12),

@@ -269,7 +269,7 @@ ACTS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(acts=st.lists(st.sampled_from(sorted(ACTS)), min_size=8, max_size=25))
 def test_the_balance_is_right_whatever_happens(acts):
     shop = Shop()

@@ -241,7 +241,7 @@ ACTS: dict[str, Callable[[Shop], object]] = {
 }
 
 
-@examples(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(acts=st.lists(st.sampled_from(sorted(ACTS)), min_size=3, max_size=20))
 def test_the_ledger_is_the_truth_to_the_cent_whatever_happens(settings: Any, acts: list[str]) -> None:
     Connection.objects.all().delete()

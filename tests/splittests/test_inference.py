@@ -37,7 +37,7 @@ from splittests.inference import (
 )
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_inference.json").read_text())
-same_every_run = settings(derandomize=True, deadline=None, max_examples=60)
+same_every_run = settings(derandomize=True, max_examples=60)
 amounts = st.lists(st.integers(-(10**6), 10**8), min_size=2, max_size=30)
 confidences = st.floats(0.01, 0.999)
 

@@ -7,7 +7,7 @@ import uuid
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sites.models import ApiToken, Site
@@ -218,7 +218,7 @@ NAMES = st.sampled_from(["name", "props", "view_id", "id", "url", "path", "visit
 
 
 @pytest.mark.django_db
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(said=st.dictionaries(NAMES, VALUES).map(lambda odd: {"name": "x"} | odd), raw=st.none() | st.binary())
 def test_nothing_that_is_reported_breaks_the_server_or_is_more_than_one_row(
     token: str, said: dict[str, object], raw: bytes | None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sites.models import Site
@@ -333,7 +333,7 @@ HEADERS = st.lists(
 
 
 @pytest.mark.django_db
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     said=MEMBERS | st.binary(max_size=200),
     headers=HEADERS,

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
@@ -145,7 +145,7 @@ def same_as_plain(site: Site, period: Period, filters: Filters = (), dimensions:
 
 
 @pytest.mark.django_db
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(
     st.sampled_from(CHANGES),
     st.lists(STEPS, min_size=1, max_size=6),

@@ -1,6 +1,6 @@
 import ipaddress
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracking import limits
@@ -79,7 +79,6 @@ def test_when_all_of_them_flood_it_begins_anew() -> None:
     assert len(bucket._full_at) == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 5), max_size=60))
 def test_no_more_pass_than_the_burst_and_the_rate_allow(pauses: list[float]) -> None:
     clock = Clock()

@@ -226,7 +226,7 @@ def test_when_the_writer_breaks_nobody_waits_for_ever(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.django_db
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     hits=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(0, 200)), min_size=1, max_size=30),
     sizes=st.lists(st.integers(1, 7), min_size=1, max_size=5),

@@ -1,7 +1,7 @@
 import ipaddress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracking.visitors import client_ip, visitor
@@ -75,7 +75,6 @@ GARBAGE: st.SearchStrategy[Hop] = st.sampled_from(
 NOTHING: st.SearchStrategy[Hop | None] = st.just(None)
 
 
-@settings(deadline=None)
 @given(peer=HOP, hops=st.lists(HOP | GARBAGE | NOTHING, max_size=8), more=st.sampled_from([1, 1, 1, 50]))
 def test_the_visitor_is_found_by_walking_back_over_proxies_however_they_write(
     peer: Hop, hops: list[Hop | None], more: int
