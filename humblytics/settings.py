@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -220,6 +221,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 BEAT_SECONDS = 5 if STRIPE_IS_SANDBOX else 60
 CELERY_BEAT_SCHEDULE = {
     "sync-due-accounts": {"task": "revenue.sync_due_accounts", "schedule": BEAT_SECONDS},
+    "verify-accounts": {"task": "revenue.verify_accounts", "schedule": crontab(hour=3, minute=17)},
     "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
     "count-days": {"task": "tracking.count_days", "schedule": 3600},
     "send-reports": {"task": "tracking.send_reports", "schedule": 3600},

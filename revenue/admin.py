@@ -101,7 +101,7 @@ class SliceAdmin(ReadOnlyAdmin):
 
 @admin.register(Finding)
 class FindingAdmin(ReadOnlyAdmin):
-    list_display = ("found_at", "account", "kind", "subject", "detail")
+    list_display = ("found_at", "gone_at", "account", "kind", "subject", "detail")
     list_filter = ("kind", "account")
     search_fields = ("subject__exact",)
     ordering = ("-found_at",)

@@ -146,6 +146,7 @@ def _balance_transaction(item: StripeObject) -> Mirrored:
         fee=_whole(item, "fee"),
         net=_whole(item, "net"),
         currency=_word(item, "currency", 3),
+        balance_type=_word(item, "balance_type", 64),
     )
 
 

@@ -40,6 +40,7 @@ PERMISSION = re.compile(r"\brak_[a-z_]{1,60}")
 PERMISSIONS = {
     "/v1/account": "Account",
     "/v1/balance_transactions": "Balance transactions",
+    "/v1/balance": "Balance",
     "/v1/charges": "Charges and Refunds",
     "/v1/checkout/sessions": "Checkout Sessions",
     "/v1/disputes": "Disputes",

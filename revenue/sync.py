@@ -6,21 +6,21 @@ A run that dies anywhere leaves nothing that the next one does not repair.
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db import connection as database
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Min, Q
 
-from revenue import ledger
 from revenue.attribution import Model
 from revenue.crediting import credit
 from revenue.encryption import UnreadableError
 from revenue.mirror import Tally
-from revenue.models import Attribution, BalanceTransaction, Connection, LedgerLine, Slice, Stream, StripeAccount
+from revenue.models import Attribution, Connection, LedgerLine, Slice, Stream, StripeAccount
 from revenue.models.accounts import Status
 from revenue.models.ledger import Kind
 from revenue.ration import Ration, RationSpentError
+from revenue.reconcile import Difference, unmatched
 from revenue.secrecy import scrub
 from revenue.streams import LISTS, MONEY
 from revenue.stripe_client import (
@@ -31,6 +31,7 @@ from revenue.stripe_client import (
     ThrottledError,
 )
 from revenue.tick import Plan, Tick
+from revenue.verifying import verify
 
 # A key that was refused is tried again now and then: a permission may have been granted, or a network set right.
 REFUSED_AGAIN = dt.timedelta(hours=1)
@@ -49,8 +50,9 @@ class Report:
     """What a sync of one connection did, and how the account stands after it.
 
     `payments` are those credited to the connection's site and those credited to nobody; `covered_to` is the
-    moment before which no object of Stripe's is missing. `error` is empty when everything was read; with
-    `is_in_part`, some lists were and some were not.
+    moment before which no object of Stripe's is missing. `error` is empty when everything was read and, if that
+    was asked for, adds up; with `is_in_part`, some lists were read and some were not. `differences` are what does
+    not add up, those too that may only be waiting.
     """
 
     site: str
@@ -65,6 +67,7 @@ class Report:
     unmatched_balance_transactions: int
     error: str
     is_in_part: bool
+    differences: tuple[Difference, ...]
 
     @property
     def payments(self) -> int:
@@ -94,30 +97,12 @@ def sync(
     drain: bool = False,
     full: bool = False,
     since: dt.datetime | None = None,
+    is_verified: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
-    """Bring the account of `connection` up to date.
-
-    Without `drain`, as the beat has it, the lists are only read when an event hints at something new or they are
-    due, and only so much as the day's part of Stripe's ration allows. `full` reads everything again, or everything
-    created `since` then, and decides again what no visit was credited with. What keeps Stripe from being read
-    stands in the report and on the connection. Raise LockedError.
-    """
-    account = connection.account
-    is_asked_for = drain or full
-    ration = Ration(account, now, is_asked_for=is_asked_for or connection.synced_at is None)
-    plan = Plan(is_asked_for, full, since, None if is_asked_for else BACKFILL_SECONDS)
-    outcome = _Outcome(Status.DISCONNECTED, "The connection has no key any more.")
-    tick = Tick(account, now, ration, plan, lambda count: _open(connection, count), progress)
-    if connection.sealed_key:
-        with _only_run(account):
-            Connection.objects.filter(pk=connection.pk).update(tried_at=now)
-            outcome = _read(connection, tick)
-            credit(account, now, again=full)
-            _note(connection, outcome, now)
-            ration.measure()
-            StripeAccount.objects.filter(pk=account.pk).update(due_at=now + max(outcome.pause, ration.pace.tick))
-    return _report(connection, tick, outcome)
+    """Bring the account of `connection` up to date, as `catch_up` does, and report it. Raise LockedError."""
+    run = catch_up(connection, now, drain=drain, full=full, since=since, is_verified=is_verified, progress=progress)
+    return _report(connection, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,31 +114,84 @@ class _Outcome:
     pause: dt.timedelta = NO_PAUSE
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a reading did, what became of it, and what did not add up if it was verified."""
+
+    tick: Tick
+    outcome: _Outcome
+    differences: list[Difference] = field(default_factory=list)
+
+
+def catch_up(
+    connection: Connection,
+    now: dt.datetime,
+    *,
+    drain: bool = False,
+    full: bool = False,
+    since: dt.datetime | None = None,
+    is_verified: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Run:
+    """Bring the account of `connection` up to date.
+
+    Without `drain`, as the beat has it, the lists are only read when an event hints at something new or they are
+    due, and only so much as the day's part of Stripe's ration allows. `full` reads everything again, or everything
+    created `since` then, and decides again what no visit was credited with. With `is_verified`, the account's
+    books are proved too. What keeps Stripe from being read stands in the run and on the connection. Raise
+    LockedError.
+    """
+    account = connection.account
+    is_asked_for = drain or full
+    ration = Ration(account, now, is_asked_for=is_asked_for or connection.synced_at is None)
+    plan = Plan(is_asked_for, full, since, None if is_asked_for else BACKFILL_SECONDS)
+    tick = Tick(account, now, ration, plan, lambda count: _open(connection, count), progress)
+    run = Run(tick, _Outcome(Status.DISCONNECTED, "The connection has no key any more."))
+    if connection.sealed_key:
+        with _only_run(account):
+            Connection.objects.filter(pk=connection.pk).update(tried_at=now)
+            run = _read(connection, tick, is_verified)
+            credit(account, now, again=full)
+            _note(connection, run.outcome, now)
+            ration.measure()
+            StripeAccount.objects.filter(pk=account.pk).update(due_at=now + max(run.outcome.pause, ration.pace.tick))
+    return run
+
+
 def _open(connection: Connection, before_read: Callable[[], None]) -> StripeReader:
     return StripeReader(connection.open_key(), before_read=before_read)
 
 
-def _read(connection: Connection, tick: Tick) -> _Outcome:
+def _read(connection: Connection, tick: Tick, is_verified: bool) -> Run:
     """Let the tick read Stripe. Pages stored before an error stay."""
+    found: list[Difference] = []
     try:
         with _open(connection, tick.ration.count) as reader:
             try:
                 tick.run(reader)
+                if is_verified:
+                    found = verify(tick)
             finally:
                 tick.ration.keep()
-    except UnreadableError as error:
-        return _Outcome(Status.KEY_UNREADABLE, str(error))
-    except KeyRefusedError as error:
-        return _Outcome(Status.KEY_REFUSED, str(error), REFUSED_AGAIN)
-    except AccountChangedError as error:
-        return _Outcome(Status.ACCOUNT_CHANGED, str(error), REFUSED_AGAIN)
-    except RationSpentError as error:
-        return _Outcome(Status.RATIONED, str(error))
-    except ThrottledError as error:
-        return _Outcome(Status.THROTTLED, str(error), dt.timedelta(seconds=error.wait))
-    except ReadError as error:
-        return _Outcome(Status.UNREACHABLE, str(error))
-    return _Outcome(Status.UNREACHABLE, tick.problem) if tick.problem else _Outcome(Status.CONNECTED)
+    except (UnreadableError, ReadError) as error:
+        return Run(tick, _outcome(error))
+    outcome = _Outcome(Status.UNREACHABLE, tick.problem) if tick.problem else _Outcome(Status.CONNECTED)
+    return Run(tick, outcome, found)
+
+
+def _outcome(error: UnreadableError | ReadError) -> _Outcome:
+    match error:
+        case UnreadableError():
+            return _Outcome(Status.KEY_UNREADABLE, str(error))
+        case KeyRefusedError():
+            return _Outcome(Status.KEY_REFUSED, str(error), REFUSED_AGAIN)
+        case AccountChangedError():
+            return _Outcome(Status.ACCOUNT_CHANGED, str(error), REFUSED_AGAIN)
+        case RationSpentError():
+            return _Outcome(Status.RATIONED, str(error))
+        case ThrottledError():
+            return _Outcome(Status.THROTTLED, str(error), dt.timedelta(seconds=error.wait))
+    return _Outcome(Status.UNREACHABLE, str(error))
 
 
 def _note(connection: Connection, outcome: _Outcome, now: dt.datetime) -> None:
@@ -180,8 +218,10 @@ def _only_run(account: StripeAccount) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, account.pk])
 
 
-def _report(connection: Connection, tick: Tick, outcome: _Outcome) -> Report:
-    account = connection.account
+def _report(connection: Connection, run: Run) -> Report:
+    account, tick = connection.account, run.tick
+    wrong = sum(not each.is_waiting for each in run.differences)
+    differences = f"{wrong} things do not add up." if wrong > 1 else "Something does not add up." if wrong else ""
     paid = LedgerLine.objects.filter(account=account, kind=Kind.CHARGE)
     decisions = (
         Attribution.objects.filter(account=account, model=Model.LAST_NON_DIRECT, charge__in=paid.values("charge"))
@@ -194,14 +234,15 @@ def _report(connection: Connection, tick: Tick, outcome: _Outcome) -> Report:
         site=connection.site.domain,
         account=account.acct_id,
         mode=account.mode,
-        status=outcome.status.value,
+        status=run.outcome.status.value,
         covered_to=_covered_to(account),
         reads=tick.ration.reads,
         objects=tick.tallies,
         attributed=unattributed.pop("", 0),
         unattributed=unattributed,
-        unmatched_balance_transactions=_unmatched(account),
-        error=scrub(outcome.problem),
+        unmatched_balance_transactions=unmatched(account).count(),
+        error=scrub(run.outcome.problem) or differences,
+        differences=tuple(run.differences),
         is_in_part=bool(tick.problems) and tick.is_complete,
     )
 
@@ -212,15 +253,3 @@ def _covered_to(account: StripeAccount) -> dt.datetime | None:
     found = covered.aggregate(count=Count("pk"), moment=Min("covered_to", filter=Q(name__in=MONEY)))
     is_whole = found["count"] == len(LISTS) and not Slice.objects.filter(account=account, is_known=False).exists()
     return found["moment"] if is_whole else None
-
-
-def _unmatched(account: StripeAccount) -> int:
-    """Count the movements that ought to be in the ledger and are not, or are of a type never seen."""
-    lines = LedgerLine.objects.filter(account=account, balance_transaction=OuterRef("stripe_id"))
-    is_sale = Q(type__in=ledger.SALE_TYPES) | Q(reporting_category__in=ledger.DISPUTE_CATEGORIES)
-    is_new = ~Q(type__in=ledger.SALE_TYPES | ledger.OTHER_TYPES)
-    return (
-        BalanceTransaction.objects.filter(is_sale | is_new, account=account)
-        .exclude(Exists(lines.exclude(kind=Kind.FEE)))
-        .count()
-    )

@@ -7,7 +7,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from revenue.models import Connection
-from revenue.sync import LockedError, sync
+from revenue.sync import LockedError, catch_up
+
+# Stripe is not asked by everybody in the same minute.
+SPREAD_SECONDS = 3600
 
 
 @shared_task(name="revenue.sync_due_accounts", expires=settings.BEAT_SECONDS)
@@ -21,4 +24,18 @@ def sync_due_accounts() -> None:
 def sync_connection(pk: int) -> None:
     for connection in Connection.objects.select_related("account", "site").filter(pk=pk):
         with suppress(LockedError):
-            sync(connection, timezone.now())
+            catch_up(connection, timezone.now())
+
+
+@shared_task(name="revenue.verify_accounts")
+def verify_accounts() -> None:
+    """Send each account to have its books proved, within the hour."""
+    for connection in Connection.objects.for_accounts().select_related("account"):
+        seconds = int.from_bytes(connection.account.acct_id.encode()) % SPREAD_SECONDS
+        verify_connection.apply_async([connection.pk], countdown=seconds)
+
+
+@shared_task(name="revenue.verify_connection", autoretry_for=(LockedError,), default_retry_delay=60, max_retries=30)
+def verify_connection(pk: int) -> None:
+    for connection in Connection.objects.select_related("account", "site").filter(pk=pk):
+        catch_up(connection, timezone.now(), is_verified=True)

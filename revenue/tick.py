@@ -268,7 +268,9 @@ class Tick:
         """What was missed without a reason is an alarm: some rule here, or something at Stripe, is not as thought."""
         logger.warning("%s: healed %d objects: %s", self.account, len(stored.healed), ", ".join(sorted(stored.healed)))
         Finding.objects.bulk_create(
-            Finding(account=self.account, kind=FindingKind.HEALED, subject=identity, found_at=self.now)
+            Finding(
+                account=self.account, kind=FindingKind.HEALED, subject=identity, found_at=self.now, gone_at=self.now
+            )
             for identity in sorted(stored.healed)
         )
 
@@ -290,7 +292,26 @@ class Tick:
             covered_to = Greatest(F("covered_to"), Value(streams.covered(self.began_at)))
             Stream.objects.filter(pk=stream.pk).update(covered_to=covered_to, drained_at=self.now, **swept)
 
-    def _fetch(self, name: str, identity: str) -> None:
+    def read_again(self, name: str, identity: str) -> None:
+        """Read one object once more, with a charge its refunds too: what is news in it was missed."""
+        with self._tolerance(name):
+            self._fetch(name, identity, self._expected(self._stream(name)))
+        if name == "charge":
+            with self._tolerance("refund"):
+                expected = self._expected(self._stream("refund"))
+                for page in self._pages(LISTS["refund"][0], None, {"charge": identity}):
+                    self._keep("refund", page, expected)
+
+    def read_all_again(self, name: str) -> None:
+        """Read a whole list once more."""
+        self._leave(name, None, self.moment, is_known=True)
+        self._backfill()
+
+    def read_latest(self, name: str) -> None:
+        with self._tolerance(name):
+            self._drain(name, OVERLAP)
+
+    def _fetch(self, name: str, identity: str, expected: Expected | None = None) -> None:
         path, _ = LISTS[name]
         try:
             answer = self.reader.get(f"{path}/{quote(identity, safe='')}", streams.one(name))
@@ -301,7 +322,7 @@ class Tick:
                 self._check_account()
             return
         check_object(answer.data, path, self.account.livemode)
-        self._keep(name, Page([answer.data], answer.date, ""), Expected())
+        self._keep(name, Page([answer.data], answer.date, ""), expected or Expected())
 
     def _look_at_account(self) -> None:
         """See once a day that the key still opens the account whose rows are about to be written."""

@@ -56,12 +56,14 @@ class Connections(models.QuerySet["Connection"]):
         return self.filter(site=site).select_related("account")
 
     def due(self, now: dt.datetime) -> Self:
-        """One connection for each account that is to be read: of several, one whose key was not refused last."""
+        """One connection for each account that is to be read."""
+        return self.filter(Q(account__due_at=None) | Q(account__due_at__lte=now)).for_accounts()
+
+    def for_accounts(self) -> Self:
+        """One connection for each account that can be read: of several, one whose key was not refused last."""
         is_refused = ExpressionWrapper(Q(status__in=[Status.KEY_REFUSED, Status.KEY_UNREADABLE]), models.BooleanField())
-        is_due = Q(account__due_at=None) | Q(account__due_at__lte=now)
         return (
-            self.filter(is_due)
-            .exclude(sealed_key="")
+            self.exclude(sealed_key="")
             .order_by("account", is_refused, F("tried_at").asc(nulls_first=True))
             .distinct("account")
         )

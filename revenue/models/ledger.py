@@ -39,6 +39,7 @@ class LedgerLine(models.Model):
         indexes = [
             models.Index(fields=["account", "charge"], name="ledger_line_by_charge"),
             models.Index(fields=["account", "occurred_at"], name="ledger_line_by_time"),
+            models.Index(fields=["account", "balance_transaction"], name="ledger_line_by_movement"),
         ]
 
     def __str__(self) -> str:

@@ -92,3 +92,6 @@ class BalanceTransaction(Mirrored):
     fee = models.BigIntegerField()
     net = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    balance_type = models.CharField(
+        max_length=64, default="payments", help_text="Which of Stripe's balances it changed."
+    )

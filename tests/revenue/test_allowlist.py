@@ -39,6 +39,7 @@ KEPT = {
     },
     "balancetransaction": {
         *("type", "reporting_category", "source", "charge", "amount", "fee", "net", "currency"),
+        "balance_type",
     },
 }
 ABOUT_ALL = {"id", "account", "stripe_id", "created_at", "observed_at"}

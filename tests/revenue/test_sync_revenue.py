@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,11 +13,12 @@ from django.utils import timezone
 from revenue import tasks
 from revenue.connecting import connect, disconnect
 from revenue.management.commands import sync_revenue
-from revenue.models import Connection, LedgerLine, StripeAccount
+from revenue.models import Connection, Finding, LedgerLine, StripeAccount
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import SandboxServer
 from revenue.sandbox.messages import json_response
 from revenue.sandbox.world import World
+from revenue.streams import LISTS
 from revenue.sync import LockedError
 from sites.models import Site
 from tests.factories import SiteFactory
@@ -210,11 +212,112 @@ def test_the_task_reads_an_account_however_often_and_late_it_runs(
 
 
 def test_a_task_beside_another_run_ends_quietly(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    def locked(*args: Any) -> None:
+    def locked(*args: Any, **options: Any) -> None:
         raise LockedError
 
-    monkeypatch.setattr(tasks, "sync", locked)
+    monkeypatch.setattr(tasks, "catch_up", locked)
     tasks.sync_connection(connection.pk)
+
+
+def test_the_proof_waits_until_another_run_has_ended(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[dict[str, Any]] = []
+
+    def locked_once(*args: Any, **options: Any) -> None:
+        tries.append(options)
+        if len(tries) == 1:
+            raise LockedError
+
+    monkeypatch.setattr(tasks, "catch_up", locked_once)
+    tasks.verify_connection.apply([connection.pk])
+
+    assert tries == [{"is_verified": True}] * 2
+
+
+def test_each_account_has_its_books_proved_in_the_night(
+    connection: Connection, account: Account, world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = connect(SiteFactory(), account.secret_key, moment(world))
+    other = connect(SiteFactory(), world.add_account("Other").secret_key, moment(world))
+    sent: dict[int, int] = {}
+
+    def take(arguments: list[int], countdown: int) -> None:
+        sent[arguments[0]] = countdown
+
+    monkeypatch.setattr(tasks.verify_connection, "apply_async", take)
+    tasks.verify_accounts()
+    assert sorted(sent) in ([connection.pk, other.pk], [second.pk, other.pk])
+    assert all(0 <= seconds < tasks.SPREAD_SECONDS for seconds in sent.values())
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} >= {tasks.verify_accounts.name}
+
+    world.enter(account, "moon_landing", -700)
+    tasks.verify_connection(connection.pk)
+    assert Finding.objects.get().kind == "unmatched"
+
+
+def test_what_does_not_add_up_is_a_difference_and_is_told_line_by_line(
+    connection: Connection, world: World, account: Account
+) -> None:
+    world.enter(account, "moon_landing", -700)
+    assert command("sync_revenue", "--json")[0] == 0
+    status, out, err = command("sync_revenue", "--verify", "--json")
+    (report,) = json.loads(out)["sites"]
+
+    assert status == 3
+    assert report["error"] == "Something does not add up."
+    assert (report["status"], report["unmatched_balance_transactions"]) == ("connected", 1)
+    assert "-€7.00, moon_landing" in err
+
+
+def test_what_is_only_waited_for_is_told_and_is_no_difference(
+    connection: Connection, world: World, buy: Callable[..., str]
+) -> None:
+    world.booked_after = 86_400
+    charge = buy()
+    status, out, err = command("sync_revenue", "--verify", "--json")
+
+    assert status == 0
+    assert json.loads(out)["sites"][0]["error"] is None
+    assert f"is waited for: A line of the ledger without a movement on Stripe’s balance: charge:{charge}:gross" in err
+
+
+def test_whole_lists_are_read_again_from_a_day_on(
+    connection: Connection, sandbox: SandboxServer, world: World, buy: Callable[..., str]
+) -> None:
+    for days in (300, 400):
+        with world.at(world.now() - days * 86_400):
+            buy()
+    command("sync_revenue")
+    day = (moment(world) - dt.timedelta(days=350)).date()
+    seen: list[str] = []
+    sandbox.faults.append(lambda request: seen.append(request.query))  # type: ignore[func-returns-value]
+    status, out, _ = command("sync_revenue", "--since", f"{day}", "--json")
+    (report,) = json.loads(out)["sites"]
+
+    assert status == 0
+    assert report["objects"]["checkout_session"]["seen"] == 1
+    midnight = int(dt.datetime.combine(day, dt.time(), connection.site.zone).timestamp())
+    assert sum(f"created[gte]={midnight}" in unquote(query) for query in seen) == len(LISTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["--since", "31.1.2026"], "--since 31.1.2026: a date is written like 2026-01-31.", id="no date"),
+        pytest.param(["--since", "2026-02-30"], "--since 2026-02-30: a date is written like 2026-01-31.", id="no day"),
+        pytest.param(["--since", ""], "--since : a date is written like 2026-01-31.", id="empty"),
+        pytest.param(["--since", "2990-01-01"], "--since 2990-01-01: that day is still to come.", id="to come"),
+        pytest.param(
+            ["--full", "--since", "2026-01-31"], "--full reads everything: leave --since out, or --full.", id="both"
+        ),
+    ],
+)
+def test_a_day_that_cannot_be_read_from_is_wrong_usage(
+    connection: Connection, arguments: list[str], sentence: str
+) -> None:
+    status, out, err = command("sync_revenue", *arguments)
+
+    assert (status, out) == (2, "")
+    assert sentence in err
 
 
 def test_a_task_that_waits_longer_than_its_interval_is_dropped(settings: Any) -> None:

@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from django.utils import timezone
 from revenue.models import Connection
 from revenue.sync import LockedError, Report, sync
 from sites.models import Site
+from sites.periods import midnight
 
 DONE, FAILED, USAGE, IN_PART, LOCKED = range(5)
 
@@ -16,26 +18,43 @@ DONE, FAILED, USAGE, IN_PART, LOCKED = range(5)
 class Command(BaseCommand):
     help = (
         "Read what is new at Stripe for the given sites, or for all. Needs neither a worker nor Redis. Exit status: "
-        "0 done, 1 failed, 2 wrong usage, 3 done in part, 4 another run is reading the account."
+        "0 done, 1 failed, 2 wrong usage, 3 done in part or something does not add up, 4 another run is reading the "
+        "account."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("domains", nargs="*", metavar="DOMAIN")
         parser.add_argument("--full", action="store_true", help="Read the whole history, not just what is new.")
+        parser.add_argument("--since", metavar="DATE", help="Read all from that day on again, such as 2026-01-31.")
+        parser.add_argument("--verify", action="store_true", help="Prove that the ledger is what Stripe's balance is.")
         parser.add_argument("--json", action="store_true", help="Write the report as JSON.")
 
-    def handle(self, *args: Any, domains: list[str], full: bool, json: bool, **options: Any) -> None:
+    def handle(self, *args: Any, domains: list[str], full: bool, verify: bool, json: bool, **options: Any) -> None:
+        since = None if options["since"] is None else _day(options["since"])
+        if full and since:
+            raise CommandError("--full reads everything: leave --since out, or --full.", returncode=USAGE)
         reports: list[Report] = []
         outcomes: set[int] = set()
         for connection in _connections(domains):
             name = f"{connection.site.domain} {connection.account.acct_id}"
             try:
-                report = sync(connection, timezone.now(), drain=True, full=full, progress=self._progress(name))
+                report = sync(
+                    connection,
+                    timezone.now(),
+                    drain=True,
+                    full=full or since is not None,
+                    since=midnight(since, connection.site.zone) if since else None,
+                    is_verified=verify,
+                    progress=self._progress(name),
+                )
             except LockedError:
                 outcomes.add(LOCKED)
                 self.stderr.write(f"{name}: another run is reading this account.")
             else:
-                outcomes.add(IN_PART if report.is_in_part else FAILED if report.error else DONE)
+                for each in report.differences:
+                    lead = "is waited for" if each.is_waiting else "does not add up"
+                    self.stderr.write(f"{name} {lead}: {each.kind.label}: {each.subject} ({each.detail})")
+                outcomes.add(_outcome(report))
                 reports.append(report)
         self._write(reports, json)
         status = outcomes.pop() if len(outcomes) == 1 else IN_PART if outcomes else DONE
@@ -51,6 +70,22 @@ class Command(BaseCommand):
             return
         for report in reports:
             self.stdout.write(_line(report))
+
+
+def _outcome(report: Report) -> int:
+    if report.is_in_part or any(not each.is_waiting for each in report.differences):
+        return IN_PART
+    return FAILED if report.error else DONE
+
+
+def _day(text: str) -> dt.date:
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(f"--since {text}: a date is written like 2026-01-31.", returncode=USAGE) from error
+    if day > timezone.now().date():
+        raise CommandError(f"--since {text}: that day is still to come.", returncode=USAGE)
+    return day
 
 
 def _connections(domains: list[str]) -> list[Connection]:

@@ -1,0 +1,251 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from revenue.connecting import connect
+from revenue.models import BalanceTransaction, Charge, Connection, Finding, LedgerLine, Refund
+from revenue.models.findings import FindingKind
+from revenue.reconcile import differences, unmatched
+from revenue.sandbox.accounts import READ_PERMISSIONS, Account
+from revenue.sandbox.faults import changed, permission_missing
+from revenue.sandbox.http import SandboxServer
+from revenue.sandbox.world import World
+from revenue.sync import Report, catch_up
+from sites.models import Site
+from tests.revenue.books import sums, truth
+from tests.revenue.conftest import moment
+from tests.revenue.shopping import everything
+
+pytestmark = pytest.mark.django_db
+HOUR, DAY = 3600, 86_400
+Run = Callable[..., Report]
+Buy = Callable[..., str]
+
+
+def wrong(report: Report) -> list[tuple[str, str]]:
+    """What does not add up, and is not only waited for."""
+    return [(each.kind.value, each.subject) for each in report.differences if not each.is_waiting]
+
+
+@pytest.fixture
+def charge(buy: Buy, world: World, run: Run) -> str:
+    """A payment of three days ago with a refund and a dispute, read and proved."""
+    charge = buy(5000)
+    world.refund(charge, 1000)
+    world.dispute(charge, 500)
+    run()
+    world.advance(3 * DAY)
+    assert run(is_verified=True).differences == ()
+    return charge
+
+
+def lose_a_movement(charge: str) -> None:
+    BalanceTransaction.objects.filter(type="refund").delete()
+
+
+def lose_a_line(charge: str) -> None:
+    LedgerLine.objects.filter(kind="refund").delete()
+
+
+def change_a_line(charge: str) -> None:
+    LedgerLine.objects.filter(kind="charge").update(amount=4999)
+
+
+def change_a_fee(charge: str) -> None:
+    LedgerLine.objects.filter(kind="fee", amount=-100).update(amount=-1)
+
+
+def double_a_line(charge: str) -> None:
+    line = LedgerLine.objects.get(kind="dispute")
+    line.pk, line.key = None, "dispute:twice"
+    line.save()
+
+
+def lose_a_refund(charge: str) -> None:
+    Refund.objects.all().delete()
+
+
+def miss_what_was_refunded(charge: str) -> None:
+    Charge.objects.update(amount_refunded=0)
+
+
+def miss_what_was_captured(charge: str) -> None:
+    LedgerLine.objects.filter(kind="charge").delete()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kinds"),
+    [
+        (lose_a_movement, {"unproved", "balance"}),
+        (lose_a_line, {"unmatched"}),
+        (change_a_line, {"unequal", "captured"}),
+        (change_a_fee, {"unequal"}),
+        (double_a_line, {"doubled"}),
+        (lose_a_refund, {"refunded"}),
+        (miss_what_was_refunded, {"refunded"}),
+        (miss_what_was_captured, {"unmatched", "captured"}),
+    ],
+)
+def test_whatever_is_missing_or_wrong_is_found_read_again_and_told(
+    run: Run,
+    charge: str,
+    world: World,
+    account: Account,
+    connection: Connection,
+    damage: Callable[[str], None],
+    kinds: set[str],
+) -> None:
+    damage(charge)
+    found = {each.kind.value for each in differences(connection.account, moment(world))}
+    assert found == kinds - {"balance"}
+    report = run(is_verified=True)
+
+    assert wrong(report) == []
+    assert sums() == truth(world, account)
+    assert set(Finding.objects.exclude(kind="healed").values_list("kind", flat=True)) == kinds
+    assert not Finding.objects.filter(gone_at=None).exists()
+    assert run(is_verified=True).differences == ()
+
+
+def test_a_movement_that_was_never_seen_is_found_by_the_balance(
+    run: Run, buy: Buy, world: World, account: Account, connection: Connection
+) -> None:
+    with world.at(world.now() - 400 * DAY):
+        lost = buy(700)
+    for kind in ("checkout.session", "balance_transaction", "charge"):
+        for item in everything(world, account, kind):
+            world.hide(item["id"], until=world.now() + HOUR)
+    run()
+    world.advance(9 * DAY)
+    run()
+    assert not LedgerLine.objects.exists()
+    # The beat leaves long lists to somebody who asks for them.
+    by_beat = catch_up(connection, moment(world), is_verified=True)
+    assert [each.kind for each in by_beat.differences] == [FindingKind.BALANCE]
+    assert Finding.objects.get(kind="balance").gone_at is None
+    report = run(is_verified=True)
+
+    assert wrong(report) == []
+    assert report.objects["balance_transaction"].healed == 1
+    assert LedgerLine.objects.filter(charge=lost, kind="charge").get().amount == 700
+    assert Finding.objects.get(kind="balance").gone_at == moment(world)
+
+
+def test_a_balance_that_no_movement_explains_stays_a_finding_until_it_is_explained(
+    run: Run, charge: str, world: World, sandbox: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def one_more(content: dict[str, Any]) -> dict[str, Any]:
+        (part,) = content["available"]
+        return {**content, "available": [{**part, "amount": part["amount"] + 1}]}
+
+    sandbox.faults.always(changed(one_more), path="/v1/balance")
+    for _ in range(2):
+        report = run(is_verified=True)
+        assert wrong(report) == [("balance", "eur")]
+        assert (report.status, report.error) == ("connected", "Something does not add up.")
+    assert caplog.text.count("All movements are not Stripe’s balance: eur") == 1
+    sandbox.faults.clear()
+    world.advance(HOUR)
+    assert run(is_verified=True).error == ""
+
+    assert Finding.objects.get().gone_at == moment(world)
+
+
+def test_a_balance_that_moves_while_it_is_looked_at_is_not_judged(
+    run: Run, charge: str, sandbox: SandboxServer
+) -> None:
+    looks = iter(range(99))
+
+    def moving(content: dict[str, Any]) -> dict[str, Any]:
+        return {**content, "pending": [{"amount": next(looks), "currency": "eur"}]}
+
+    sandbox.faults.always(changed(moving), path="/v1/balance")
+    before = sandbox.served["/v1/balance"]
+
+    assert run(is_verified=True).differences == ()
+    assert sandbox.served["/v1/balance"] == before + 4
+
+
+def test_a_balance_of_another_shape_is_an_error_and_proves_nothing(
+    run: Run, charge: str, sandbox: SandboxServer
+) -> None:
+    sandbox.faults.always(changed(lambda content: {**content, "available": [{"currency": "eur"}]}), path="/v1/balance")
+    report = run(is_verified=True)
+
+    assert report.status == "degraded"
+    assert "available" in report.error
+
+
+def test_a_key_that_may_not_read_the_balance_proves_the_rest(
+    run: Run, charge: str, site: Site, account: Account, world: World
+) -> None:
+    key = world.add_restricted_key(account, READ_PERMISSIONS - {"rak_balance_read"})
+    connect(site, key, moment(world))
+    LedgerLine.objects.filter(kind="refund").update(amount=-1)
+    report = run(is_verified=True)
+
+    assert (report.status, report.differences) == ("connected", ())
+    assert Finding.objects.get().kind == "unequal"
+
+
+def test_a_payment_that_is_not_booked_is_waited_for_for_two_days(run: Run, buy: Buy, world: World) -> None:
+    world.booked_after = 3 * DAY
+    charge = buy(5000)
+    key = f"charge:{charge}:gross"
+    for is_waiting in (True, True, False):
+        (each,) = run(is_verified=True).differences
+        assert (each.kind, each.subject, each.is_waiting) == (FindingKind.UNPROVED, key, is_waiting)
+        assert Finding.objects.exists() is not is_waiting
+        world.advance(DAY)
+    report = run(is_verified=True)
+
+    assert report.differences == ()
+    assert Finding.objects.get(subject=key).gone_at == moment(world)
+    # Nor is a movement without a line an alarm at once: what it belongs to may show up later.
+    LedgerLine.objects.all().delete()
+    (each,) = differences(Connection.objects.get().account, moment(world))[:1]
+    assert (each.kind, each.is_waiting) == (FindingKind.UNMATCHED, True)
+
+
+def test_a_type_that_nobody_knows_is_an_alarm_at_once_and_counted(
+    run: Run, world: World, account: Account, connection: Connection
+) -> None:
+    world.enter(account, "moon_landing", -700)
+    report = run(is_verified=True)
+
+    assert wrong(report) == [("unmatched", BalanceTransaction.objects.get().stripe_id)]
+    assert report.unmatched_balance_transactions == unmatched(connection.account).count() == 1
+    assert Finding.objects.get().gone_at is None
+
+
+def test_what_moves_another_of_stripes_balances_is_left_out_of_the_sum(
+    run: Run, charge: str, world: World, account: Account
+) -> None:
+    BalanceTransaction.objects.create(
+        account=Connection.objects.get().account,
+        stripe_id="txn_card",
+        created_at=moment(world),
+        observed_at=moment(world),
+        type="issuing_transaction",
+        reporting_category="issuing_transaction",
+        balance_type="issuing",
+        amount=-900,
+        fee=0,
+        net=-900,
+        currency="eur",
+    )
+
+    assert run(is_verified=True).differences == ()
+
+
+def test_nothing_is_judged_by_the_balance_before_the_history_is_read(
+    run: Run, buy: Buy, world: World, sandbox: SandboxServer
+) -> None:
+    buy()
+    sandbox.faults.always(permission_missing("rak_balance_transaction_source_read"), path="/v1/balance_transactions")
+    report = run(is_verified=True)
+
+    assert sandbox.served["/v1/balance"] == 0
+    assert wrong(report) == []
+    assert report.is_in_part
