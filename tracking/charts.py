@@ -88,10 +88,12 @@ def bar_chart(
     counts: Sequence[Count],
     write: Callable[[int], str] = with_commas,
     steps: Callable[[int, int], int] | None = None,
+    mark: Callable[[int], str] | None = None,
 ) -> BarChart:
     """Lay out a bar for each count, `write` being how numbers are written; none when all are zero.
 
-    `steps` chooses the distance of the grid's lines as `grid_step` does, which is what it is by default.
+    `steps` chooses the distance of the grid's lines as `grid_step` does, which is what it is by default; `mark` is
+    how the lines' numbers are written, if it is another way.
     """
     largest = max((max(each.count, each.before or 0) for each in counts), default=0)
     if largest == 0:
@@ -117,7 +119,7 @@ def bar_chart(
     every = -(-len(counts) // X_LABELS)
     chart = BarChart(
         bars,
-        [YLabel(_depth(n * step, top), write(n * step)) for n in range(lines + 1)],
+        [YLabel(_depth(n * step, top), (mark or write)(n * step)) for n in range(lines + 1)],
         [XLabel(round(slot * (n + 0.5), 3), each.short) for n, each in enumerate(counts) if n % every == 0],
     )
     return chart if len(bars) <= MOST_BARS else _with_curves(chart, slot)

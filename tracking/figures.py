@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from babel.numbers import format_compact_decimal
+
 from tracking.charts import clock_step, grid_step
 from tracking.stats import Comparison, Totals
 
@@ -66,6 +68,13 @@ def written(metric: Metric) -> Callable[[int], str]:
     if metric is Metric.VISIT_DURATION:
         return clock
     return lambda number: f"{number:,}"
+
+
+def marks(metric: Metric) -> Callable[[int], str]:
+    """Give what writes the round numbers beside a chart of `measure`, where there is little room: 1.5K, 20M."""
+    if metric in (Metric.VISITORS, Metric.VISITS, Metric.VIEWS):
+        return lambda number: format_compact_decimal(number, locale="en", fraction_digits=1)
+    return written(metric)
 
 
 def steps(metric: Metric) -> Callable[[int, int], int]:

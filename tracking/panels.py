@@ -13,6 +13,8 @@ from tracking.wording import encoded, readable, seen
 # Values that addresses spell in ASCII.
 PATHS = frozenset({"page", "entry_page", "exit_page", "referrer"})
 NO_VISIT = "No visit began in this period."
+NO_VIEW = "No page was seen in this period."
+NO_MATCH = "No visit of this period matches the filters."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class Panel:
     @property
     def value_heading(self) -> str:
         return DIMENSIONS[self.dimension].label
+
+    def nothing(self, filters: Filters) -> str:
+        """What is said when there is no row: with filters, that they may be why."""
+        return NO_MATCH if filters and self.empty in (NO_VISIT, NO_VIEW) else self.empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +100,14 @@ CARDS = (
             Panel("channels", "Channels", "channel"),
             Panel("sources", "Sources", "source"),
             Panel("referrers", "Referrers", "referrer", "No visit of this period came through a link on another site."),
-            Panel("click-ids", "Click id", "click_id", "No visit of this period came from an ad with a click id."),
+            Panel("click-ids", "Click ids", "click_id", "No visit of this period came from an ad with a click id."),
         ),
     ),
     Card(
         "pages",
         "Pages",
         (
-            Panel("top-pages", "Top pages", "page", "No page was seen in this period."),
+            Panel("top-pages", "Top pages", "page", NO_VIEW),
             Panel("entry-pages", "Entry pages", "entry_page"),
             Panel("exit-pages", "Exit pages", "exit_page"),
             Panel("hosts", "Hosts", "hostname"),
@@ -118,15 +124,15 @@ CARDS = (
                 "No visit of this period came with a utm_campaign in its address.",
             ),
             Panel(
-                "utm-sources", "UTM source", "utm_source", "No visit of this period came with a utm_source.", "Source"
+                "utm-sources", "UTM sources", "utm_source", "No visit of this period came with a utm_source.", "Source"
             ),
             Panel(
-                "utm-mediums", "UTM medium", "utm_medium", "No visit of this period came with a utm_medium.", "Medium"
+                "utm-mediums", "UTM mediums", "utm_medium", "No visit of this period came with a utm_medium.", "Medium"
             ),
-            Panel("utm-terms", "UTM term", "utm_term", "No visit of this period came with a utm_term.", "Term"),
+            Panel("utm-terms", "UTM terms", "utm_term", "No visit of this period came with a utm_term.", "Term"),
             Panel(
                 "utm-contents",
-                "UTM content",
+                "UTM contents",
                 "utm_content",
                 "No visit of this period came with a utm_content.",
                 "Content",

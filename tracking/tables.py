@@ -89,7 +89,7 @@ def table(
         for row in stats.breakdown(asked, panel.dimension, limit, offset, wanted, is_brief=columns <= 2)
     ]
     headings = (panel.value_heading, *(column.heading for column in shown))
-    return _table(name, panel.empty, headings, rows, [column.write for column in shown])
+    return _table(name, panel.nothing(question.filters), headings, rows, [column.write for column in shown])
 
 
 def _goals(question: Question, asked: Asked, limit: int | None, offset: int, search: str) -> Table:

@@ -15,11 +15,11 @@ from sites.script_tag import script_tag, script_url, tags
 from tracking import export, questions, stats, tables
 from tracking.charts import bar_chart
 from tracking.dimensions import DIMENSIONS
-from tracking.figures import LABELS, figures, steps, written
+from tracking.figures import LABELS, figures, marks, steps, written
 from tracking.filters import WORDS
 from tracking.installing import ways
 from tracking.moments import counts, local
-from tracking.panels import whole
+from tracking.panels import NO_MATCH, NO_VISIT, whole
 from tracking.places import Credit, credit
 from tracking.questions import Question
 from tracking.refusals import hosts_that_count, refused_lately
@@ -82,10 +82,11 @@ def _chart(question: Question, asked: Asked) -> dict[str, Any]:
     write = written(question.metric)
     now = local(timezone.now(), asked.site.zone)
     counted = counts(points, before, question.metric, question.chart_bucket, now)
-    chart = bar_chart(counted, write, steps(question.metric))
+    chart = bar_chart(counted, write, steps(question.metric), marks(question.metric))
     return {
         "chart": chart,
         "chart_title": LABELS[question.metric],
+        "chart_empty": NO_MATCH if question.filters else NO_VISIT,
         "chart_summary": f"{LABELS[question.metric]} by {question.chart_bucket}, {question.period.label}",
         "is_compared": bool(before),
         "bucket": question.chart_bucket,

@@ -5,12 +5,22 @@ import re
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.factories import CHROME, FIREFOX, IPHONE
 from tests.stack import Stack, connect, running_stack
+
+# Names what has to be scrolled sideways to be seen whole.
+WIDER_THAN_THEIR_PLACE = """
+    [document.documentElement, ...document.querySelectorAll(".table-scroll, .segments")]
+        .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth)
+        .map((each) => each.closest("[id]")?.id ?? "page")
+"""
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
 
 EMAIL, PASSWORD = "owner@example.com", "a walk in the woods"
 GERMAN, OTHER_GERMAN, AMERICAN = "91.64.7.7", "84.128.9.1", "73.10.20.30"
@@ -106,7 +116,7 @@ def test_the_waiting_page_shows_where_the_tag_goes_and_copies_it(stack: Stack, p
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{stack.url}/copy.example/")
     page.locator("summary", has_text="WordPress").click()
-    code = page.get_by_role("region", name="WordPress")
+    code = page.get_by_role("group", name="WordPress")
     expect(code).to_contain_text("wp_head")
     page.get_by_role("button", name="Copy script tag").click()
     expect(page.get_by_role("button", name="Copied script tag")).to_be_visible()
@@ -235,6 +245,26 @@ def test_details_are_searched_while_typing(site: str, page: Page) -> None:
     page.get_by_role("link", name="/pricing").click()
     page.wait_for_url(f"{site}?period=7d&is.country=DE&is.page=%2Fpricing")
     is_shown(page, visitors="1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(site: str, page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{site}?is.country=DE&has.page=b")
+    expect(page.locator("[aria-busy]")).to_have_count(0)
+    page.locator("#filter > summary").click()
+    page.locator("#over-time .numbers > summary").click()
+    texts, weak = page.evaluate(CONTRAST)
+    assert weak == []
+    assert texts > 100
+
+
+def test_a_phone_shows_all_figures_without_scrolling_sideways(site: str, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for address in ("", "details/sources/", "details/top-pages/"):
+        page.goto(f"{site}{address}")
+        expect(page.locator("[aria-busy]")).to_have_count(0)
+        assert page.evaluate(WIDER_THAN_THEIR_PLACE) == []
 
 
 def test_live_visitors_are_counted(site: str, page: Page) -> None:

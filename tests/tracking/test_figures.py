@@ -1,6 +1,6 @@
 import pytest
 
-from tracking.figures import Figure, Metric, clock, figures, measure, written
+from tracking.figures import Figure, Metric, clock, figures, marks, measure, written
 from tracking.stats import Comparison, Totals
 
 
@@ -84,3 +84,18 @@ def test_means_are_charted_as_tenths_percent_and_seconds() -> None:
 )
 def test_times_are_written_with_their_two_largest_units(seconds: int, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "number", "text"),
+    [
+        (Metric.VIEWS, 500, "500"),
+        (Metric.VIEWS, 1500, "1.5K"),
+        (Metric.VISITORS, 20_000_000, "20M"),
+        (Metric.VISITS, 0, "0"),
+        (Metric.VIEWS_PER_VISIT, 15, "1.5"),
+        (Metric.VISIT_DURATION, 1800, "30m 00s"),
+    ],
+)
+def test_beside_a_chart_large_numbers_are_short(metric: Metric, number: int, text: str) -> None:
+    assert marks(metric)(number) == text

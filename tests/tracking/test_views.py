@@ -265,6 +265,13 @@ def test_panel_shows_its_rows(owner_client: Client, visited: Site, panel: str) -
     assert f'href="/shop.example/export/{panel}.csv?period=30d" download' in page
 
 
+@pytest.mark.parametrize("address", ["", "channels/", "top-pages/", "details/browsers/"])
+def test_what_the_filters_leave_nothing_of_says_so(owner_client: Client, visited: Site, address: str) -> None:
+    said = "No visit of this period matches the filters."
+    assert said in page_of(owner_client, f"/shop.example/{address}?is.page=/nowhere")
+    assert said not in page_of(owner_client, f"/shop.example/{address}?from=2020-01-01&to=2020-01-02")
+
+
 @pytest.mark.parametrize("panel", TITLES)
 def test_panel_says_when_it_is_empty(owner_client: Client, site: Site, panel: str) -> None:
     page = page_of(owner_client, f"/shop.example/{panel}/")
