@@ -17,9 +17,12 @@ MOVED_REFUND = frozenset({"succeeded", "pending"})
 DISPUTE_CATEGORIES = frozenset({"dispute", "dispute_reversal"})
 # Of a capture of less than was held, Stripe may book all that was held and, at once, what of it was not captured.
 NOT_CAPTURED = "partial_capture_reversal"
+CHARGE_FAILURE = "charge_failure"
+# Stripe writes down a refund for each of these, but nobody gave anything back: the payment was less, or none.
+PAYMENT_CATEGORIES = frozenset({NOT_CAPTURED, CHARGE_FAILURE})
 
 # Movements that each must be named by a line.
-SALE_CATEGORIES = DISPUTE_CATEGORIES | {"charge", NOT_CAPTURED, "charge_failure", "refund", "refund_failure"}
+SALE_CATEGORIES = DISPUTE_CATEGORIES | PAYMENT_CATEGORIES | {"charge", "refund", "refund_failure"}
 SALE_TYPES = frozenset(
     {
         *("charge", "payment", "payment_failure_refund", "payment_refund", "payment_reversal"),
@@ -194,8 +197,7 @@ def _captures(charge: ChargeFact, captured: int, movements: Mapping[str, Movemen
 
 def _refund(refund: RefundFact, charge: ChargeFact | None, movements: Mapping[str, Movement]) -> Iterator[Line]:
     movement = movements.get(refund.balance_transaction)
-    if movement and movement.reporting_category == NOT_CAPTURED:
-        # A line of the payment tells of it.
+    if movement and movement.reporting_category in PAYMENT_CATEGORIES:
         return
     failure = movements.get(refund.failure_balance_transaction)
     if refund.status in FAILED_REFUND:

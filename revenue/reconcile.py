@@ -151,7 +151,7 @@ def _wrong_payments(account: StripeAccount) -> Iterator[Difference]:
                 SELECT charge, sum(amount)::bigint AS amount FROM revenue_refund
                 WHERE account_id = %(account)s AND status NOT IN ('failed', 'canceled') GROUP BY charge
             ) refund ON refund.charge = charge.stripe_id
-            WHERE account_id = %(account)s
+            WHERE account_id = %(account)s AND failure_balance_transaction = ''
         ) payment
         WHERE amount_refunded <> given_back ORDER BY stripe_id LIMIT %(most)s
         """,

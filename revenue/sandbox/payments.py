@@ -125,8 +125,9 @@ def book(act: Act, charge: StripeObject) -> StripeObject:
     return act.change(charge, balance_transaction=transaction["id"])
 
 
-def _book_sale(act: Act, charge: StripeObject, amount: int) -> StripeObject:
-    fee = processing_fee(act.settled(amount, charge["currency"]))
+def _book_sale(act: Act, charge: StripeObject, amount: int, fee: int | None = None) -> StripeObject:
+    if fee is None:
+        fee = processing_fee(act.settled(amount, charge["currency"]))
     return act.book(charge, _sale_type(charge), "charge", amount, fee=fee)
 
 
@@ -145,7 +146,7 @@ def _post_gross(
         amount,
         charge["currency"],
         moved=moved,
-        fee=processing_fee(moved) if transaction else 0,
+        fee=transaction["fee"] if transaction else 0,
         transaction=transaction["id"] if transaction else None,
     )
 
@@ -180,8 +181,14 @@ def capture(act: Act, charge: StripeObject, amount: int | None, is_final: bool) 
             param="amount_to_capture",
         )
     before = charge["amount_captured"]
-    transaction = _book_sale(act, charge, wanted)
-    _post_gross(act, charge, wanted, transaction, part=str(before))
+    rest = held - wanted
+    is_over = is_final or not rest
+    # Stripe books all that was held and takes the rest back at once, but for one of several captures.
+    is_reversed = is_over and rest and not before
+    booked = held if is_reversed else wanted
+    fee = processing_fee(act.settled(wanted, charge["currency"]))
+    transaction = _book_sale(act, charge, booked, fee)
+    _post_gross(act, charge, booked, transaction, part=str(before))
     # Further captures have balance transactions of their own, which the charge does not name.
     charge = act.change(
         charge,
@@ -189,12 +196,11 @@ def capture(act: Act, charge: StripeObject, amount: int | None, is_final: bool) 
         balance_transaction=charge["balance_transaction"] or transaction["id"],
         captured=True,
     )
-    rest = held - wanted
-    if not is_final and rest:
+    if not is_over:
         act.event("charge.captured" if not before else "charge.updated", charge)
         return act.change(intent, amount_capturable=rest, amount_received=charge["amount_captured"])
     if rest:
-        charge = _let_go(act, charge, rest, None)
+        charge = _let_go(act, charge, rest, None, is_reversed)
     act.event("charge.captured" if not before else "charge.updated", charge)
     return _paid(act, intent, charge)
 
@@ -231,9 +237,13 @@ def release(act: Act, charge: StripeObject, cause: str, reason: str | None) -> S
     return canceled
 
 
-def _let_go(act: Act, charge: StripeObject, amount: int, reason: str | None) -> StripeObject:
-    """A refund of what was never taken: it has no balance transaction, for nothing moved."""
+def _let_go(act: Act, charge: StripeObject, amount: int, reason: str | None, is_reversed: bool = False) -> StripeObject:
+    """A refund of what was never taken: it has no balance transaction unless it was booked with the rest."""
     made = act.put(objects.refund(charge, amount, "succeeded", reason, {}, act.now))
+    if is_reversed:
+        transaction = act.book(made, "refund", "partial_capture_reversal", -amount)
+        _post_gross(act, charge, -amount, transaction, part="reversed")
+        made = act.change(made, balance_transaction=transaction["id"])
     total = charge["amount_refunded"] + amount
     charge = act.change(charge, amount_refunded=total, refunded=total == charge["amount"])
     charge = act.keep(charge, released=amount)

@@ -125,9 +125,11 @@ def _wrong_charges(holdings: Holdings) -> Iterator[str]:
             sold[entry.payment] += entry.amount
         elif entry.kind == "refunded":
             given_back[entry.payment] -= entry.amount
+    sales = {entry.balance_transaction for entry in entries(holdings) if entry.kind == "gross"}
     for refund in holdings.all("refund"):
-        # Neither has moved anything: what was only held, and what waits for the buyer's bank details.
-        if refund["status"] not in ("failed", "canceled") and not refund["balance_transaction"]:
+        # Neither has given anything back: what was only held, and what waits for the buyer's bank details.
+        is_sent = refund["balance_transaction"] and refund["balance_transaction"] not in sales
+        if refund["status"] not in ("failed", "canceled") and not is_sent:
             given_back[refund["charge"]] += refund["amount"]
     for charge in holdings.all("charge"):
         paid = charge["amount_captured"] if charge["status"] == "succeeded" and charge["captured"] else 0

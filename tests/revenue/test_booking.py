@@ -1,6 +1,7 @@
 """Every way a payment can go, held against the sandbox's own books: to the cent, to the second."""
 
 from collections.abc import Callable, Generator, Iterator
+from inspect import isgeneratorfunction
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from revenue.sandbox.accounts import Account
 from revenue.sandbox.world import World
 from revenue.sync import Report
 from tests.revenue.books import booked, moved, sums, truth
-from tests.revenue.shopping import charges_of, everything, subscribe
+from tests.revenue.shopping import buy, charges_of, everything, subscribe
 from tests.revenue.test_sync import MIRROR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books")]
@@ -20,26 +21,23 @@ Buy = Callable[..., str]
 Story = Generator[None, None, None]
 
 
-def held(buy: Buy, **options: Any) -> str:
-    return buy(5000, payment_intent_data={"capture_method": "manual"}, **options)
+def held(purchase: Buy, **options: Any) -> str:
+    return purchase(5000, payment_intent_data={"capture_method": "manual"}, **options)
 
 
 class Shop:
     """Gives a story's payment in one step of its own."""
 
-    def __init__(self, world: World, account: Account, buy: Buy) -> None:
-        self.world, self.account, self.buy = world, account, buy
+    def __init__(self, world: World, account: Account, purchase: Buy) -> None:
+        self.world, self.account, self.buy = world, account, purchase
+
+    def delayed(self, method: str, currency: str = "eur", **options: Any) -> str:
+        """Pay in a way that takes its time; give the payment intent's id."""
+        session = self.world.create_session(self.account, **buy(5000, currency, payment_method_types=[method]))
+        return str(self.world.pay(session["id"], **options)["payment_intent"])
 
     def debit(self, currency: str = "eur", **options: Any) -> str:
-        item = {"currency": currency, "unit_amount": 5000, "product_data": {"name": "Tea"}}
-        session = self.world.create_session(
-            self.account,
-            mode="payment",
-            line_items=[{"price_data": item, "quantity": 1}],
-            payment_method_types=["sepa_debit"],
-            success_url="https://shop.example/thanks",
-        )
-        intent = self.world.pay(session["id"], **options)["payment_intent"]
+        intent = self.delayed("sepa_debit", currency, **options)
         return str(charges_of(self.world, self.account, intent)[0]["id"])
 
     # Held and captured.
@@ -59,6 +57,11 @@ class Shop:
         self.world.capture(charge, 3000)
         yield
         self.world.refund(charge, 500)
+
+    def captured_in_part_abroad(self) -> Story:
+        charge = held(self.buy, currency="jpy")
+        yield
+        self.world.capture(charge, 3333)
 
     def captured_several_times(self) -> Story:
         charge = held(self.buy)
@@ -82,7 +85,23 @@ class Shop:
             yield
         self.world.capture(charge)
 
-    # By debit.
+    # In currencies of no, three and two decimals, and of large amounts.
+
+    def paid_abroad(self) -> Story:
+        for amount, currency in [(500, "jpy"), (5120, "kwd"), (500, "isk"), (99_999_999_999, "idr")]:
+            self.buy(amount, currency)
+        yield
+
+    # By debit or voucher.
+
+    def voucher_paid_after_weeks(self) -> Story:
+        self.delayed("oxxo", after=20 * DAY)
+        for _ in range(7):
+            yield
+
+    def voucher_never_paid(self) -> Story:
+        self.delayed("boleto", outcome="fail")
+        yield
 
     def debit_paid(self) -> Story:
         self.debit()
@@ -214,6 +233,11 @@ class Shop:
         self.world.set_renewals(paid["subscription"], "pay")
         yield
 
+    def tried_and_then_paid_for(self) -> Story:
+        self.subscribed("pay", subscription_data={"trial_period_days": 14})
+        for _ in range(5):
+            yield
+
     def renewed_by_the_customers_credit(self) -> Story:
         paid = self.subscribed("pay")
         self.world.credit_customer(paid["customer"], 1000)
@@ -239,17 +263,16 @@ class Shop:
 
 
 def stories(shop: Shop) -> Iterator[Story]:
-    for name in dir(Shop):
-        told = getattr(shop, name)
-        if not name.startswith("_") and name not in ("debit", "subscribed") and callable(told) and name != "buy":
-            yield told()
+    for name, member in vars(Shop).items():
+        if isgeneratorfunction(member):
+            yield getattr(shop, name)()
 
 
 def test_the_ledger_is_the_books_to_the_second_however_a_payment_goes(
     run: Callable[..., Report], world: World, account: Account, buy: Buy
 ) -> None:
     going = list(stories(Shop(world, account, buy)))
-    assert len(going) > 30
+    assert len(going) > 35
     while going:
         going = [story for story in going if next(story, "over") is None]
         report = run(is_verified=True)

@@ -213,6 +213,16 @@ def test_what_was_held_and_not_captured_is_no_refund() -> None:
     ]
 
 
+def test_a_failures_own_refund_is_not_counted_beside_it() -> None:
+    failed = payment(status="failed", failure_balance_transaction="txn_back")
+    bounced = movement(
+        "txn_back", -4600, type="payment_failure_refund", reporting_category="charge_failure", source="re_1"
+    )
+    found = lines("ch_1", failed, [refunded(amount=5000)], [], [movement("txn_paid", 4600), bounced])
+
+    assert amounts(found) == {"charge:ch_1:gross": 5000, "charge:ch_1:failure": -5000}
+
+
 def test_a_dispute_moves_what_its_movements_say_in_their_currency() -> None:
     dispute = DisputeFact("dp_1", "ch_1")
     lost = lines("ch_1", payment(), [], [dispute], [withdrawn(fee=2000)])

@@ -146,11 +146,15 @@ class TestCapture:
         assert event_types(world, account)[events:] == ["charge.captured", "payment_intent.succeeded"]
         assert world.truth(account) == {"eur": CurrencyTruth(gross=4900, orders=1, fees=99)}
 
-    def test_the_rest_of_a_partial_capture_is_a_refund_that_moves_nothing(self, world, account, get):
+    def test_a_partial_capture_books_all_that_was_held_and_takes_the_rest_back(self, world, account, get):
         charge = world.capture(held(world, account)["id"], 3000)
         assert (charge["amount_captured"], charge["amount_refunded"], charge["refunded"]) == (3000, 1900, False)
         (released,) = get(f"charges/{charge['id']}/refunds")["data"]
-        assert (released["amount"], released["status"], released["balance_transaction"]) == (1900, "succeeded", None)
+        assert (released["amount"], released["status"]) == (1900, "succeeded")
+        reversal = get(f"balance_transactions/{released['balance_transaction']}")
+        assert (reversal["type"], reversal["reporting_category"]) == ("refund", "partial_capture_reversal")
+        assert get(f"balance_transactions/{charge['balance_transaction']}")["amount"] == 4900
+        assert (reversal["amount"], reversal["fee"]) == (-1900, 0)
         assert world.truth(account)["eur"] == CurrencyTruth(gross=3000, orders=1, fees=70)
         world.refund(charge["id"])
         assert world.truth(account)["eur"].refunded == 3000
@@ -168,6 +172,8 @@ class TestCapture:
         assert [move["amount"] for move in moves] == [1500, 2000, 1000]
         assert charge["balance_transaction"] == moves[-1]["id"]
         assert (charge["amount_captured"], charge["amount_refunded"]) == (4500, 400)
+        (released,) = get(f"charges/{charge['id']}/refunds")["data"]
+        assert released["balance_transaction"] is None
         assert world.truth(account)["eur"] == CurrencyTruth(gross=4500, orders=1, fees=40 + 55 + 48)
         refused = ask(server, path, account.secret_key, "POST", {})
         assert error_of(refused)[:3] == (400, "invalid_request_error", "payment_intent_unexpected_state")
