@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from revenue.attribution import Reason
+from revenue.encryption import EncryptionKeysError
 from revenue.models import Attribution, Connection, StripeAccount
 from revenue.models.accounts import Status
 from revenue.pager import LATEST
@@ -50,7 +51,10 @@ def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
         connection = Connection.objects.select_for_update().filter(site=site, account=account).first() or Connection(
             site=site, account=account
         )
-        connection.seal_key(key)
+        try:
+            connection.seal_key(key)
+        except EncryptionKeysError as error:
+            raise ConnectError(str(error)) from error
         connection.status, connection.problem, connection.connected_at = Status.CONNECTED, "", now
         connection.save()
         # So that the next beat reads the account, whatever became of the key before.

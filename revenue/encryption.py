@@ -17,12 +17,12 @@ from revenue.secrecy import Secret
 NONCE_BYTES = 12
 
 
-class EncryptionKeysError(Exception):
-    """HUMBLYTICS_ENCRYPTION_KEYS is not a comma list of id:base64 of 32 bytes."""
-
-
 class UnreadableError(Exception):
     """A sealed text cannot be opened: another row's, altered, or its key is not configured."""
+
+
+class EncryptionKeysError(UnreadableError):
+    """HUMBLYTICS_ENCRYPTION_KEYS is not a comma list of id:base64 of 32 bytes, so nothing can be opened or sealed."""
 
 
 def keys() -> dict[str, bytes]:
