@@ -1,13 +1,25 @@
-"""The ledger and the sandbox's own books, each in the other's shape."""
+"""The ledger and the sandbox's own books, each in the other's shape, and all that a sync has written."""
 
 import dataclasses
 import datetime as dt
+import json
 from collections import Counter
+from typing import Any
 
-from revenue.models import LedgerLine
+from revenue.models import (
+    Attribution,
+    BalanceTransaction,
+    Charge,
+    CheckoutSession,
+    Dispute,
+    InvoicePayment,
+    LedgerLine,
+    Refund,
+)
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.world import World
 
+MIRROR = [CheckoutSession, Charge, Refund, Dispute, InvoicePayment, BalanceTransaction]
 # What a line counts as; what is pending counts as nothing.
 COUNTED_AS = {
     "charge": "gross",
@@ -57,3 +69,15 @@ def moved(world: World, account: Account) -> Moved:
         if entry.fee:
             found[entry.payment or "", "fees", entry.moved_in, at] -= entry.fee
     return Counter({key: amount for key, amount in found.items() if amount})
+
+
+def everything() -> dict[str, Any]:
+    """All that a sync has written, without ids of rows and times of looking."""
+    left_out = {"id", "observed_at", "decided_at"}
+    return {
+        model.__name__: sorted(
+            json.dumps({name: value for name, value in row.items() if name not in left_out}, default=str)
+            for row in model._base_manager.values()
+        )
+        for model in [*MIRROR, LedgerLine, Attribution]
+    }

@@ -48,7 +48,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @examples(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(bursts=st.lists(st.tuples(st.integers(0, 400 * DAY), st.integers(1, 230)), max_size=3))
-def test_any_number_of_objects_of_any_age_is_stored_once(settings: Any, bursts: list[tuple[int, int]]) -> None:
+def test_backfill_any_count(settings: Any, bursts: list[tuple[int, int]]) -> None:
     Connection.objects.all().delete()
     StripeAccount.objects.all().delete()
     world = World()

@@ -236,7 +236,7 @@ LAGS = st.one_of(st.floats(0, 2), st.floats(0, MINUTE), st.floats(0, LATEST))
 BURSTS = st.lists(st.tuples(st.integers(0, HOUR // 2), st.lists(LAGS, min_size=1, max_size=12)), max_size=8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     bursts=BURSTS,
     period=st.sampled_from([20, 60, 240, 900, 3 * HOUR]),

@@ -47,9 +47,9 @@ class Script:
 def ids(sandbox: SandboxServer, account: Account) -> Callable[..., list[str]]:
     """Page through the charges; give the ids in the order they came."""
 
-    def ids(since: dt.datetime | None = None) -> list[str]:
+    def ids(since: dt.datetime | None = None, until: dt.datetime | None = None) -> list[str]:
         with StripeReader(Secret(account.secret_key), sleep=lambda seconds: None) as reader:
-            found = pages(reader, CHARGES, livemode=False, since=since)
+            found = pages(reader, CHARGES, livemode=False, since=since, until=until)
             return [item["id"] for page in found for item in page.objects]
 
     return ids
@@ -85,15 +85,20 @@ def test_any_number_of_objects_in_any_burst_comes_exactly_once(settings: Any, bu
     assert reads == max(1, -(-len(made) // 100))
 
 
-def test_the_first_second_of_the_window_is_in_it(
-    ids: Callable[..., list[str]], buy: Callable[..., str], world: World
+def test_window_edges_inclusive_no_dup(
+    ids: Callable[..., list[str]], buy: Callable[..., str], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with world.at(world.now() - 100):
-        buy()
-    with world.at(edge := world.now() - 50):
-        inside = buy()
+    monkeypatch.setattr("revenue.pager.PAGE_LENGTH", 2)
+    start = world.now() - 100
+    made: list[str] = []
+    for second in (0, 1, 1, 1, 2, 4):
+        with world.at(start + second):
+            made.append(buy())
 
-    assert ids(dt.datetime.fromtimestamp(edge, dt.UTC)) == [inside]
+    for second in range(6):
+        edge = dt.datetime.fromtimestamp(start + second, dt.UTC)
+        older = len([each for each in (0, 1, 1, 1, 2, 4) if each < second])
+        assert (Counter(ids(None, edge)), Counter(ids(edge))) == (Counter(made[:older]), Counter(made[older:]))
 
 
 def test_there_is_no_upper_bound_and_pages_are_as_long_as_can_be(
@@ -113,9 +118,7 @@ def test_an_empty_list_is_one_page_with_its_time(sandbox: SandboxServer, account
     assert abs(only.observed_at - moment(world)) <= dt.timedelta(seconds=1)
 
 
-def test_an_empty_page_that_promises_more_starts_the_window_again(
-    ids: Callable[..., list[str]], sandbox: SandboxServer
-) -> None:
+def test_empty_page_has_more_true(ids: Callable[..., list[str]], sandbox: SandboxServer) -> None:
     sandbox.faults.append(
         script := Script(
             page(charge(3), charge(2), has_more=True),
@@ -140,18 +143,14 @@ def test_a_window_that_never_ends_well_is_an_error_after_three_tries(
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_a_cursor_that_is_gone_starts_the_window_again(
-    ids: Callable[..., list[str]], sandbox: SandboxServer, status: int
-) -> None:
+def test_cursor_gone_restarts_window(ids: Callable[..., list[str]], sandbox: SandboxServer, status: int) -> None:
     gone = json_response(status, {"error": {"code": "resource_missing", "param": "starting_after"}})
     sandbox.faults.append(Script(page(charge(2), has_more=True), gone, page(charge(2), has_more=True), page(charge(1))))
 
     assert ids() == ["ch_2", "ch_2", "ch_1"]
 
 
-def test_the_same_page_for_ever_is_an_error_at_its_first_repetition(
-    ids: Callable[..., list[str]], sandbox: SandboxServer
-) -> None:
+def test_repeated_ids_detected(ids: Callable[..., list[str]], sandbox: SandboxServer) -> None:
     sandbox.faults.append(script := Script(*[page(charge(2), charge(1), has_more=True)] * 99))
 
     with pytest.raises(MalformedAnswerError, match="repeats"):
