@@ -41,6 +41,7 @@ FORWARDED = [
     *(f"{V6}%eth0", V6.upper(), f"{HEARSAY} {V4}", f"{V4}.evil", f'"{V6}"', f"{V4}/32"),
 ]
 EACH_ADDRESS = [V4, V6]
+JSON = "application/json"
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 
 
@@ -86,12 +87,22 @@ class Client:
         return self.post_form("/login/", username=username, password=password)
 
     def post_form(self, path: str, **fields: str) -> int:
-        page = self.send("GET", path)[2].decode()
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-        assert token, page
+        return self.post_form_of(path, path, fields)[0]
+
+    def post_form_of(self, page: str, path: str, fields: dict[str, str]) -> tuple[int, str, bytes]:
+        """Send a form of the page to the path."""
+        shown = self.send("GET", page)[2].decode()
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', shown)
+        assert token, shown
         form = urllib.parse.urlencode({**fields, "csrfmiddlewaretoken": token[1]})
-        kind = "application/x-www-form-urlencoded"
-        return self.send("POST", path, form.encode(), Content_Type=kind)[0]
+        return self.send("POST", path, form.encode(), Content_Type="application/x-www-form-urlencoded")
+
+    def report(self, token: str, ip: str = V4, agent: str = BROWSER, kind: str = JSON, **said: object) -> str:
+        """Report an event as the site's own server would; give the answer's status, or why it was dropped."""
+        body = json.dumps({"name": "refund", "path": KEPT, **said}).encode()
+        headers = {"Content_Type": kind, "Authorization": f"Bearer {token}"}
+        status, dropped, _ = self.send("POST", "/api/v1/events", body, ip, agent, **headers)
+        return dropped.removeprefix("dropped=") or str(status)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +135,10 @@ def test_no_address_and_no_user_agent_is_kept_anywhere(stack: Stack, client: Cli
     refuse_hits(client)
     break_requests(client)
     use_the_dashboard(client)
+    token = new_token(client)
+    take_reports(client, token)
     with database_away(stack):
-        refuse_without_database(client)
+        refuse_without_database(client, token)
     # The worker has had its turn, and has passed its messages on.
     wait_until(lambda: client.hit() == "202")
     with connect(stack.folder) as database:
@@ -265,19 +278,51 @@ def use_the_dashboard(client: Client) -> None:
         assert client.send("POST", f"/{DOMAIN}/", ip=ip)[0] in (403, 405)
 
 
+def new_token(client: Client) -> str:
+    """Have the site's settings make a token for its server."""
+    page = f"/{DOMAIN}/settings/sharing/"
+    shown = client.post_form_of(page, f"{page}tokens/", {"token-name": "server"})[2].decode()
+    token = re.search(r"hl_[\w-]{43}", shown)
+    assert token, shown
+    return token[0]
+
+
+def take_reports(client: Client, token: str) -> None:
+    """Report events with a token that is good: such that are taken, and such that are refused."""
+    for ip in FORWARDED:
+        assert client.report(token, ip) == "202"
+    for ip in EACH_ADDRESS:
+        view = str(uuid.uuid4())
+        assert client.hit(ip, view=view) == "202"
+        assert client.report(token, ip, view_id=view, props={"plan": "pro"}) == "202"
+        assert client.report(token, ip, visitor=f"{MARK} at {ip}") == "202"
+        assert client.report(token, ip, agent=BOT, url=f"https://{DOMAIN}{KEPT}?from={ip}#{MARK}") == "202"
+        refused = {
+            client.report(token, ip, visitor=ip * 20),
+            client.report(token, ip, view_id=ip),
+            client.report(token, ip, kind="text/plain"),
+            client.report(token, ip, url="https://elsewhere.example/"),
+            client.report(token, ip, props={"long": ip * 2_000}),
+        }
+        assert refused == {Refusal.MALFORMED, Refusal.WRONG_TYPE, Refusal.OTHER_HOST, Refusal.TOO_LARGE}
+
+
 @contextmanager
 def database_away(stack: Stack) -> Iterator[None]:
     """The database's server runs, and takes nobody in."""
     with connect(stack.folder, "template1") as database:
         database.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS false")
         database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres'")
-        yield
-        database.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
+        try:
+            yield
+        finally:
+            database.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS true")
 
 
-def refuse_without_database(client: Client) -> None:
+def refuse_without_database(client: Client, token: str) -> None:
     for ip in EACH_ADDRESS:
         assert client.hit(ip) == Refusal.UNAVAILABLE
+        assert client.report(token, ip) == Refusal.UNAVAILABLE
         assert client.send("GET", "/readyz", ip=ip)[0] == 503
         # Django's answer to an error that nobody foresaw, with a traceback in the log.
         assert client.send("GET", f"/{DOMAIN}/", ip=ip)[0] == 500

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import ipaddress
+import subprocess
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -12,27 +13,33 @@ import redis
 
 from tests.stack import Stack, connect
 
-PLACES_THAT_ARE_NOT_THE_DATABASE = ("log", "queue", "table", "redis", "answer")
+PLACES_THAT_ARE_NOT_THE_DATABASE = ("log", "queue", "dump", "redis", "answer")
 DIGESTS = ("md5", "sha1", "sha256", "sha512")
 
 
 def contents(stack: Stack) -> Iterator[tuple[str, bytes]]:
-    """Give all that the installation keeps: its files, the rows of its tables, its Redis. Its database must be on."""
+    """Give all that the installation keeps: its files, a dump of its database, which must be on, and its Redis."""
     for path in stack.folder.rglob("*"):
         # The queue's files and the database's log come and go.
         with contextlib.suppress(OSError):
             yield str(path.relative_to(stack.folder)), path.read_bytes()
-    yield from _tables(stack)
+    yield from _dump(stack)
     if url := stack.environment.get("REDIS_URL"):
         yield from _redis(url)
 
 
-def _tables(stack: Stack) -> Iterator[tuple[str, bytes]]:
+def _dump(stack: Stack) -> Iterator[tuple[str, bytes]]:
+    """Give what pg_dump writes: what makes the tables, then the rows of each."""
     with connect(stack.folder) as database:
-        names = database.execute("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        for (name,) in names:
-            with database.cursor().copy(f"COPY {name} TO STDOUT") as rows:
-                yield f"table/{name}", b"".join(bytes(row) for row in rows)
+        found = database.execute("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetchone()
+        assert found
+        address = ["--host", database.info.host, "--port", str(database.info.port), "--username", database.info.user]
+        program = [f"{found[0]}/pg_dump", *address, database.info.dbname]
+        dumped = subprocess.run(program, capture_output=True, check=True).stdout
+    made, *tables = dumped.split(b"\nCOPY ")
+    yield "dump", made
+    for table in tables:
+        yield f"dump/{table.partition(b' ')[0].decode()}", table
 
 
 def _redis(url: str) -> Iterator[tuple[str, bytes]]:
