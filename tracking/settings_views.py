@@ -13,6 +13,7 @@ from sites.access import get_site_or_404
 from sites.models import Role, Site
 from tracking import goals as goals_of
 from tracking import reports as reports_of
+from tracking import sources
 from tracking.forms import GoalForm, IntakeForm, ReportForm, SourceRuleForm
 from tracking.models import EmailReport, Goal, SourceRule
 from tracking.refusals import refused_lately
@@ -56,6 +57,7 @@ def _intake_page(request: HttpRequest, site: Site, form: IntakeForm, rule_form: 
         "form": form,
         "rule_form": rule_form,
         "rules": SourceRule.objects.filter(site=site),
+        "rules_version": sources.VERSION,
         "refused": refused_lately(site, timezone.now()),
         # Shown to whom it belongs, and kept nowhere.
         "own_address": client_ip(

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import template
+from django.conf import settings
 
 from revenue.money import format_money, format_short
 from revenue.stats import Breakdown, Row
 from tracking.charts import GAP, X_LABELS, grid_step
-from tracking.places import country_name
+from tracking.places import country_name, credit
 
 register = template.Library()
 register.filter("money", format_money)
@@ -57,6 +58,7 @@ def money_breakdown(
             for label, row, visitors in rows
         ],
         "empty": empty,
+        "credit": credit(settings.GEOIP_PATH) if are_countries else None,
     }
 
 

@@ -1,4 +1,5 @@
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from revenue.attribution import Evidence, Reason
 from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
 from sites.models import Role, Site
 from tests.factories import MembershipFactory, send_hit
+from tests.mmdb import write_mmdb
 
 KEY = "sk_test_51Hxcafecafecafecafecafe"
 PANELS = (
@@ -247,3 +249,14 @@ def test_only_admins_see_the_settings(site: Site, connection: Connection, queued
 def test_strangers_find_nothing(stranger_client: Client, paid: Connection) -> None:
     for address in (PAGE, SETTINGS, *(f"{PAGE}{name}/" for name in PANELS)):
         assert stranger_client.get(address).status_code == 404
+
+
+def test_countries_are_shown_with_the_credit_that_their_maker_asks_for(
+    owner_client: Client, paid: Connection, settings: Any, tmp_path: Path
+) -> None:
+    made = write_mmdb(tmp_path / "places.mmdb", {"91.64.0.0/16": {"country": {"iso_code": "DE"}}}, "DBIP-Country-Lite")
+    settings.GEOIP_PATH = str(made)
+    link = '<a href="https://db-ip.com">IP Geolocation by DB-IP</a>'
+    assert [name for name in PANELS if link in owner_client.get(f"{PAGE}{name}/").content.decode()] == ["countries"]
+    settings.GEOIP_PATH = ""
+    assert link not in owner_client.get(f"{PAGE}countries/").content.decode()

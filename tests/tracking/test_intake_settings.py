@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sites.models import Role, Site, User
 from tests.factories import MembershipFactory, SiteFactory
+from tracking import sources
 from tracking.forms import host_pattern, network
 from tracking.hits import Refusal
 from tracking.models import Intake, RefusedHits, SourceRule
@@ -31,6 +32,10 @@ def test_tracking_settings_are_for_admins_of_the_site(
     assert owner_client.post(page, {"respects_gpc": "on"}, follow=True).status_code == status
     assert owner_client.post(f"{page}rules/", RULE, follow=True).status_code == status
     assert Intake.objects.count() == SourceRule.objects.count() == int(status == 200)
+
+
+def test_the_settings_say_which_version_of_the_sources_is_known(owner_client: Client, site: Site) -> None:
+    assert f"from version {sources.VERSION} of its list" in owner_client.get(PAGE).content.decode()
 
 
 def test_what_is_entered_is_kept_as_hits_are_compared_with_it(owner_client: Client, site: Site) -> None:

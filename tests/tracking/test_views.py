@@ -4,6 +4,7 @@ import html
 import io
 import re
 import uuid
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from sites.models import Site
 from sites.sharing import share
 from tests.factories import FIREFOX, IPHONE, send_hit
+from tests.mmdb import write_mmdb
 from tracking.dimensions import DIMENSIONS
 from tracking.hits import Refusal
 from tracking.models import Event, Goal, Intake, RefusedHits, View, Visit
@@ -285,6 +287,19 @@ def test_panel_of_goals_leads_to_setting_one_unless_it_is_shared(
     assert 'href="/shop.example/settings/goals/"' in page_of(owner_client, "/shop.example/goals/")
     client.get(f"/share/{share(site, 'Board', '').token}/")
     assert "/settings/" not in page_of(client, "/shop.example/goals/")
+
+
+def test_places_are_shown_with_the_credit_that_their_maker_asks_for(
+    owner_client: Client, visited: Site, settings: Any, tmp_path: Path
+) -> None:
+    made = write_mmdb(tmp_path / "places.mmdb", {"8.8.8.0/24": {"country": {"iso_code": "US"}}}, "DBIP-City-Lite")
+    settings.GEOIP_PATH = str(made)
+    link = '<a href="https://db-ip.com">IP Geolocation by DB-IP</a>'
+    for pages in ("", "details/"):
+        credited = [name for name in TITLES if link in page_of(owner_client, f"/shop.example/{pages}{name}/")]
+        assert credited == ["countries", "regions", "cities"]
+    settings.GEOIP_PATH = ""
+    assert link not in page_of(owner_client, "/shop.example/countries/")
 
 
 def test_panel_escapes_what_visitors_made_up(owner_client: Client, site: Site) -> None:
