@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,11 +24,12 @@ from sites.periods import Period
 from splittests.models import SplitTest, State
 from splittests.results import results_of
 from tests.factories import FIREFOX, IPHONE, SiteFactory, send_hit
+from tests.revenue.shopping import subscribe
 from tracking.counting import ask
 from tracking.models import View, Visit
 from tracking.prune import prune
 
-DAY = dt.timedelta(days=1)
+DAY, MONTH = dt.timedelta(days=1), dt.timedelta(days=31)
 MONTHS = 3
 LATER = 200 * DAY
 
@@ -56,6 +58,16 @@ class Shop:
             Owner(self.account.id, False), "charge", lambda charge: charge["payment_intent"] == intent, limit=1
         )
         return str(paid.data[0]["id"])
+
+    def subscribe(self, view: uuid.UUID) -> None:
+        """Begin to pay 9.00 a month for something that was chosen on a view."""
+        metadata = {"humblytics_view_id": str(view)}
+        self.world.pay(self.world.create_session(self.account, **subscribe(metadata=metadata))["id"])
+
+    def wait(self, time: dt.timedelta) -> None:
+        self.world.advance(time.total_seconds())
+        self.now += time
+        self.period = replace(self.period, last_on=self.now.date() + DAY)
 
     def sync(self, **options: Any) -> Report:
         self.connection.refresh_from_db()
@@ -120,6 +132,19 @@ def sold(shop: Shop, split_test: SplitTest) -> Shop:
     shop.buy(400, None)
     shop.buy(300, neighbour)
     shop.buy(200, shop.awaited)
+    shop.sync()
+    return shop
+
+
+@pytest.fixture
+def renewed(shop: Shop, split_test: SplitTest) -> Shop:
+    """A subscription that was begun on a visit, and was renewed twice."""
+    variant = split_test.variants.create(name="Control").pk
+    split_test.variants.create(name="B")
+    google = "https://www.google.com/"
+    shop.subscribe(send_hit(shop.site, "/tea", google, at=shop.now - dt.timedelta(minutes=5), variants=[variant]))
+    shop.sync()
+    shop.wait(MONTH * 2)
     shop.sync()
     return shop
 
@@ -190,3 +215,19 @@ def test_with_new_views_the_decisions_that_wait_are_still_made(sold: Shop) -> No
     sold.sync()
     rows = stats.breakdown(ask(sold.site, sold.period), "source", Model.LAST_NON_DIRECT, "eur").rows
     assert {row.value: row.gross for row in rows}["Google"] == 5_900
+
+
+def test_renewals_stay_and_go_on_being_credited_to_the_visit_that_was_deleted(
+    renewed: Shop, split_test: SplitTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    money, tested = renewed.money(), results_of(split_test)
+    forget_all(renewed)
+    assert renewed.money() == money
+    assert results_of(split_test) == tested
+    monkeypatch.setattr(attribution, "RULES_VERSION", attribution.RULES_VERSION + 1)
+    renewed.sync(full=True)
+    assert renewed.money() == money
+    renewed.wait(MONTH)
+    renewed.sync()
+    rows = stats.breakdown(ask(renewed.site, renewed.period), "source", Model.LAST_NON_DIRECT, "eur").rows
+    assert [(row.value, row.gross, row.orders) for row in rows] == [("Google", 4 * 900, 4)]
