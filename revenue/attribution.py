@@ -14,9 +14,12 @@ from enum import StrEnum
 from tracking.sources import Channel
 
 # Stored with each decision. Raise it when a rule here decides otherwise: older decisions are then made again.
-RULES_VERSION = 2
+RULES_VERSION = 3
+# How much older than the checkout a view may be, unless its site says otherwise.
 WINDOW = dt.timedelta(days=30)
 PATIENCE = dt.timedelta(hours=1)
+# Of an id that a page's script made, how much earlier or later than the checkout its own time may say it was.
+CLOCK_OFF = dt.timedelta(days=1)
 VIEW_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -44,10 +47,13 @@ class Reason(StrEnum):
     NO_ID = "no_id"
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
+    BLOCKED = "tracker_blocked"
+    BOT = "bot"
     WAITING = "waiting"
     OTHER_SITE = "other_site"
     TOO_OLD = "too_old"
     NO_SESSION = "no_session"
+    RENEWAL = "renewal"
 
     @property
     def sentence(self) -> str:
@@ -68,8 +74,17 @@ EXPLAINED: dict[Reason, tuple[str, str]] = {
         "Pass window.Humblytics.viewId on as it is: 36 characters, not shortened and not put into other text.",
     ),
     Reason.UNKNOWN: (
-        "The page view that the checkout names was never recorded.",
-        "See whether the page's script is blocked, and whether its host name is that of a site here.",
+        "The checkout names a page view that no site here has recorded.",
+        "Pass on the id of the page where the customer begins to pay, not one of your own or of another day.",
+    ),
+    Reason.BLOCKED: (
+        "The script made the id, and its page view never arrived.",
+        "Serve the script and its address from your own domain, where content blockers let them through; and see in "
+        "the site's tracking settings whether such hits are refused.",
+    ),
+    Reason.BOT: (
+        "The page view was refused, because a program seemed to sit before the browser.",
+        "Nothing, if it was a test of yours. Payments of customers here mean that their browsers are mistaken for bots.",
     ),
     Reason.WAITING: (
         "The page view that the checkout names has not arrived yet.",
@@ -80,12 +95,17 @@ EXPLAINED: dict[Reason, tuple[str, str]] = {
         "Connect that site to the account too, if its payments belong there.",
     ),
     Reason.TOO_OLD: (
-        f"The page view is more than {WINDOW.days} days older than the checkout.",
-        "Create the Checkout Session when the customer begins to pay, with the view id of that page.",
+        "The page view is older than the site's attribution window lets it be.",
+        "Create the Checkout Session when the customer begins to pay, with the view id of that page, or let the "
+        "window be longer.",
     ),
     Reason.NO_SESSION: (
         "The payment was made without a Checkout Session and carries no view id.",
         "Set metadata humblytics_view_id on the PaymentIntent, if the payment came from your web site.",
+    ),
+    Reason.RENEWAL: (
+        "A subscription was renewed, and the site credits first payments only.",
+        "Nothing. To credit renewals to the visit of the first payment, change it in the site's revenue settings.",
     ),
 }
 
@@ -173,24 +193,43 @@ def decide(
     begun_at: dt.datetime,
     now: dt.datetime,
     model: Model,
+    window: dt.timedelta = WINDOW,
+    is_bot: bool = False,
 ) -> Decision:
     """Credit one of the `visits` of the view's visitor, or say why none.
 
     `sites` are those connected to the payment's account; `begun_at` is when its checkout, or that of its
-    subscription, was opened.
+    subscription, was opened; `window` is that of the view's site; `is_bot` says that the view was refused as a
+    program's.
     """
     if found.view_id is None:
         nothing = Reason.NO_ID if has_session else Reason.NO_SESSION
         return Decision(found, Reason.MALFORMED if found.text else nothing)
     credited = _credited(view, visits, model) if view else None
     if view is None or credited is None:
-        return Decision(found, Reason.WAITING if now - paid_at < PATIENCE else Reason.UNKNOWN)
+        return Decision(found, _unseen(found.view_id, begun_at, now - paid_at, is_bot))
     if view.site not in sites:
         return Decision(found, Reason.OTHER_SITE)
-    if begun_at - view.at > WINDOW:
+    if begun_at - view.at > window:
         return Decision(found, Reason.TOO_OLD)
     shown = {variant for visit in _up_to(view, visits) for variant in visit.variants} | set(view.variants)
     return Decision(found, None, view, credited, tuple(sorted(shown)))
+
+
+def _unseen(view_id: uuid.UUID, begun_at: dt.datetime, since_paid: dt.timedelta, is_bot: bool) -> Reason:
+    if is_bot:
+        return Reason.BOT
+    if since_paid < PATIENCE:
+        return Reason.WAITING
+    return Reason.BLOCKED if _is_of_a_page(view_id, begun_at) else Reason.UNKNOWN
+
+
+def _is_of_a_page(view_id: uuid.UUID, begun_at: dt.datetime) -> bool:
+    """Tell if a page's script made the id about then: it has the script's form, and its time says so."""
+    # The first 48 bits are milliseconds, by the visitor's clock.
+    age = begun_at.timestamp() - (view_id.int >> 80) / 1000
+    is_formed = view_id.hex[12] == "7" and view_id.hex[16] == "8"
+    return is_formed and -CLOCK_OFF.total_seconds() <= age <= (WINDOW + CLOCK_OFF).total_seconds()
 
 
 def _up_to(view: SeenView, visits: Iterable[SeenVisit]) -> list[SeenVisit]:

@@ -7,7 +7,7 @@ the decision, and a decision that says the same is not written again.
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,16 +17,33 @@ from django.db.models import Exists, OuterRef, Q
 from revenue import attribution
 from revenue.attribution import Carried, Decision, Evidence, Model, Reason, SeenView, SeenVisit
 from revenue.mirror import lock
-from revenue.models import Attribution, Charge, CheckoutSession, InvoicePayment, LedgerLine, StripeAccount
+from revenue.models import (
+    Attribution,
+    AttributionRules,
+    Charge,
+    CheckoutSession,
+    InvoicePayment,
+    LedgerLine,
+    StripeAccount,
+)
 from revenue.models.ledger import Kind
 from revenue.upsert import stored_fields, upsert
 from sites.models import Site
-from tracking.models import View, Visit
+from tracking.models import BotView, View, Visit
 
 CREDITED_AT_ONCE = 500
 # The reasons of decisions that were made without a view.
-NOTHING_SEEN = (Reason.NO_ID, Reason.MALFORMED, Reason.UNKNOWN, Reason.WAITING, Reason.NO_SESSION)
+NOT_RECORDED = (Reason.WAITING, Reason.UNKNOWN, Reason.BLOCKED, Reason.BOT)
+NOTHING_SEEN = (Reason.NO_ID, Reason.MALFORMED, Reason.NO_SESSION, *NOT_RECORDED)
 M = TypeVar("M", CheckoutSession, InvoicePayment)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A decision, and the one that it replaces, if any."""
+
+    before: Attribution | None
+    after: Attribution
 
 
 def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> None:
@@ -34,20 +51,37 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
 
     With `again`, every payment without a visit is decided anew, however old.
     """
+    for _ in _credit(account, _undecided(account, now, again), now, list(Model)):
+        pass
+
+
+def credit_anew(account: StripeAccount, now: dt.datetime, chosen: Collection[Model]) -> Iterator[Change]:
+    """Decide anew about every payment, under the models chosen, and give what is now decided otherwise."""
+    yield from _credit(account, _paid(account), now, chosen)
+
+
+def _credit(
+    account: StripeAccount, payments: models.QuerySet[Charge], now: dt.datetime, chosen: Collection[Model]
+) -> Iterator[Change]:
     sites = frozenset(account.connections.exclude(sealed_key="").values_list("site_id", flat=True))
-    undecided = _undecided(account, now, again)
-    waiting = list(undecided[:CREDITED_AT_ONCE])
+    waiting = list(payments[:CREDITED_AT_ONCE])
     while waiting:
         with transaction.atomic():
             lock(account)
-            _decide(account, waiting, sites, now)
+            changes = _decide(account, waiting, sites, now, chosen)
+        yield from changes
         last = waiting[-1]
         is_later = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, stripe_id__gt=last.stripe_id)
-        waiting = list(undecided.filter(is_later)[:CREDITED_AT_ONCE])
+        waiting = list(payments.filter(is_later)[:CREDITED_AT_ONCE])
+
+
+def _paid(account: StripeAccount) -> models.QuerySet[Charge]:
+    """Payments, the oldest first, so that a renewal's first payment is decided about before it."""
+    booked = LedgerLine.objects.filter(account=account, kind=Kind.CHARGE, charge=OuterRef("stripe_id"))
+    return Charge.objects.filter(Exists(booked), account=account).order_by("created_at", "stripe_id")
 
 
 def _undecided(account: StripeAccount, now: dt.datetime, again: bool) -> models.QuerySet[Charge]:
-    paid = LedgerLine.objects.filter(account=account, kind=Kind.CHARGE, charge=OuterRef("stripe_id"))
     decided = Attribution.objects.filter(account=account, charge=OuterRef("stripe_id"), model=Model.LAST_NON_DIRECT)
     carries = ~Q(view_id="") | ~Q(client_reference_id="")
     sessions = CheckoutSession.objects.filter(account=account, payment_intent=OuterRef("payment_intent"))
@@ -59,11 +93,8 @@ def _undecided(account: StripeAccount, now: dt.datetime, again: bool) -> models.
     is_open = (
         Q(~Exists(decided))
         | Q(Exists(decided.filter(rules_version__lt=attribution.RULES_VERSION)))
-        # A view that has not come within its window will not count when it comes.
-        | Q(
-            Exists(decided.filter(reason__in=[Reason.WAITING, Reason.UNKNOWN])),
-            created_at__gt=now - attribution.WINDOW,
-        )
+        # A view does not come later than that.
+        | Q(Exists(decided.filter(reason__in=NOT_RECORDED)), created_at__gt=now - attribution.WINDOW)
         | Q(Exists(decided.filter(reason=Reason.NO_SESSION)), ~Q(payment_intent=""), Exists(sessions) | Exists(bills))
         | Q(
             Exists(decided.filter(reason=Reason.NO_ID)),
@@ -72,7 +103,7 @@ def _undecided(account: StripeAccount, now: dt.datetime, again: bool) -> models.
     )
     if again:
         is_open |= Q(~Exists(decided.filter(reason="")))
-    return Charge.objects.filter(is_open, Exists(paid), account=account).order_by("created_at", "stripe_id")
+    return _paid(account).filter(is_open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +129,20 @@ class Origin:
         return min([charge.created_at, *(session.created_at for session in self.sessions)])
 
 
-def _decide(account: StripeAccount, charges: list[Charge], sites: frozenset[int], now: dt.datetime) -> None:
+def _decide(
+    account: StripeAccount, charges: list[Charge], sites: frozenset[int], now: dt.datetime, chosen: Collection[Model]
+) -> list[Change]:
+    """Store the decisions about payments, and give those that are new or differ from the ones before."""
     origins = _origins(account, charges)
     carried = {charge.stripe_id: origins[charge.stripe_id].carried(charge) for charge in charges}
-    views = _views({found.view_id for found in carried.values() if found.view_id}, sites)
+    wanted = {found.view_id for found in carried.values() if found.view_id}
+    views = _views(wanted, sites)
+    bots = set(
+        BotView.objects.filter(site__in=sites, view_id__in=wanted - views.keys()).values_list("view_id", flat=True)
+    )
     visits = _visits(views.values())
+    rules = AttributionRules.objects.in_bulk({*sites, *(view.site for view in views.values())})
+    first_invoices = _first_invoices(account, origins.values())
     before = {
         (row.charge, row.model): row
         for row in Attribution.objects.filter(account=account, charge__in=[charge.stripe_id for charge in charges])
@@ -112,7 +152,9 @@ def _decide(account: StripeAccount, charges: list[Charge], sites: frozenset[int]
         found, origin = carried[charge.stripe_id], origins[charge.stripe_id]
         view = views.get(found.view_id) if found.view_id else None
         of_visitor = visits[view.site, view.visitor] if view else []
-        for model in Model:
+        is_renewal = any(bill.invoice != first_invoices.get(bill.subscription, bill.invoice) for bill in origin.bills)
+        window = rules[view.site].window if view and view.site in rules else attribution.WINDOW
+        for model in chosen:
             decision = attribution.decide(
                 found,
                 has_session=bool(origin.sessions or origin.bills),
@@ -123,13 +165,18 @@ def _decide(account: StripeAccount, charges: list[Charge], sites: frozenset[int]
                 begun_at=origin.begun_at(charge),
                 now=now,
                 model=model,
+                window=window,
+                is_bot=found.view_id in bots,
             )
             earlier = before.get((charge.stripe_id, model))
             if earlier and _must_stay(earlier, decision, of_visitor):
                 rows.append(_kept_row(earlier))
             else:
                 rows.append(_decision_row(charge, model, decision, now))
-    _set_decisions(account, _inherited(account, rows, origins))
+            rows[-1].is_renewal = is_renewal
+    changes = _set_decisions(account, _without_renewals(_inherited(account, rows, origins), rules))
+    _reopen_later_payments(account, changes, origins)
+    return changes
 
 
 def _origins(account: StripeAccount, charges: list[Charge]) -> dict[str, Origin]:
@@ -157,6 +204,30 @@ def _origins(account: StripeAccount, charges: list[Charge]) -> dict[str, Origin]
     return origins
 
 
+def _first_invoices(account: StripeAccount, origins: Iterable[Origin]) -> dict[str, str]:
+    """Find the first invoice of each subscription that money was paid for."""
+    subscriptions = {name for origin in origins for name in origin.subscriptions}
+    if not subscriptions:
+        return {}
+    bills = list(InvoicePayment.objects.filter(account=account, subscription__in=subscriptions))
+    paid = _paid(account).filter(payment_intent__in={bill.payment_intent for bill in bills} - {""})
+    paid_at = {charge.payment_intent: (charge.created_at, charge.stripe_id) for charge in reversed(paid)}
+    settled = [bill for bill in bills if bill.payment_intent in paid_at]
+    last_first = sorted(settled, key=lambda bill: paid_at[bill.payment_intent], reverse=True)
+    return {bill.subscription: bill.invoice for bill in last_first}
+
+
+def _reopen_later_payments(account: StripeAccount, changes: Iterable[Change], origins: Mapping[str, Origin]) -> None:
+    """Have payments decided about again that were their subscription's first as long as an earlier one was unknown."""
+    firsts = {change.after.charge for change in changes if not change.before and not change.after.is_renewal}
+    subscriptions = {name for charge in firsts for name in origins[charge].subscriptions}
+    if subscriptions:
+        bills = InvoicePayment.objects.filter(account=account, subscription__in=subscriptions)
+        charges = Charge.objects.filter(account=account, payment_intent__in=bills.values("payment_intent"))
+        others = charges.exclude(payment_intent="").exclude(stripe_id__in=firsts).values("stripe_id")
+        Attribution.objects.filter(account=account, charge__in=others, is_renewal=False).update(rules_version=0)
+
+
 def _by(rows: Iterable[M], name: str) -> dict[str, list[M]]:
     groups: dict[str, list[M]] = defaultdict(list)
     for row in rows:
@@ -179,6 +250,17 @@ def _inherited(account: StripeAccount, rows: list[Attribution], origins: Mapping
         elif not row.reason:
             for name in names:
                 earlier.setdefault((name, row.model), row)
+    return rows
+
+
+def _without_renewals(rows: list[Attribution], rules: Mapping[int, AttributionRules]) -> list[Attribution]:
+    """Take the credit from renewals on sites that credit first payments only."""
+    for row in rows:
+        of_site = rules.get(row.site_id) if row.site_id else None
+        if row.is_renewal and of_site and not of_site.credits_renewals:
+            for name in [*CREDITED, *SNAPSHOT]:
+                setattr(row, name, Attribution._meta.get_field(name).get_default())
+            row.reason = Reason.RENEWAL.value
     return rows
 
 
@@ -232,11 +314,10 @@ def _visits(views: Iterable[SeenView]) -> dict[tuple[int, uuid.UUID], list[SeenV
     return found
 
 
-# Of a decision's fields, those that a renewal inherits beside the visit's.
-DECISION = [
-    *("reason", "evidence", "carried_id", "site_id", "view_id", "viewed_at", "page", "visitor", "visit_id"),
-    *("landing_page", "variants"),
-]
+# Of a decision's fields, those that say which visit of which site is credited.
+CREDITED = ["site_id", "view_id", "viewed_at", "page", "visitor", "visit_id", "landing_page", "variants"]
+# Those that a renewal inherits beside the visit's.
+DECISION = ["reason", "evidence", "carried_id", *CREDITED]
 # Of the credited visit's fields, those that stand under the same name in the decision.
 SNAPSHOT = [
     *("channel", "source", "referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
@@ -281,16 +362,20 @@ def _kept_row(earlier: Attribution) -> Attribution:
     return earlier
 
 
-def _set_decisions(account: StripeAccount, rows: list[Attribution]) -> None:
-    """Store the decisions that are new or differ from what was decided before."""
+def _set_decisions(account: StripeAccount, rows: list[Attribution]) -> list[Change]:
+    """Store the decisions that are new or differ from what was decided before; give those that say something else."""
     contents = [field.attname for field in stored_fields(Attribution) if field.attname != "decided_at"]
     known = {
         (row.charge, row.model): row
         for row in Attribution.objects.filter(account=account, charge__in={row.charge for row in rows})
     }
-
-    def is_news(row: Attribution) -> bool:
+    changes, news = [], []
+    for row in rows:
         before = known.get((row.charge, row.model))
-        return before is None or any(getattr(row, name) != getattr(before, name) for name in contents)
-
-    upsert([row for row in rows if is_news(row)], ("account_id", "charge", "model"))
+        differing = {name for name in contents if before is None or getattr(row, name) != getattr(before, name)}
+        if differing:
+            news.append(row)
+        if differing - {"rules_version"}:
+            changes.append(Change(before, row))
+    upsert(news, ("account_id", "charge", "model"))
+    return changes

@@ -105,7 +105,10 @@ class Ingest:
         # Who cannot be told apart is not held up.
         if address and (seconds := self._limits.seconds_to_wait(network(rules.site_id, address))):
             raise RefusedError(Refusal.TOO_MANY, seconds)
-        refusal = _not_a_visitor(hit, headers) or rules.refusal(hit.hostname, headers, address)
+        refusal = _not_a_visitor(hit, headers)
+        if refusal in (Refusal.BOT, Refusal.WEBDRIVER) and hit.kind is Kind.VIEW:
+            self.reception.remember_bot(rules, hit.view_id, now)
+        refusal = refusal or rules.refusal(hit.hostname, headers, address)
         if refusal:
             raise RefusedError(refusal)
         sighting = await self._sighting(hit, rules, str(address or ""), headers, is_by_proxy, now)

@@ -3,6 +3,7 @@
 import datetime as dt
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -45,6 +46,10 @@ class Reception:
         except RefusedError as error:
             self._refused.add(rules.site_id, day, error.refusal)
             raise
+
+    def remember_bot(self, rules: Rules, view_id: uuid.UUID, now: dt.datetime) -> None:
+        """Let a payment on a view that is about to be refused say why it is credited to nobody."""
+        self._refused.add_bot(rules.site_id, view_id, now)
 
     @contextmanager
     def database(self) -> Iterator[None]:

@@ -7,19 +7,23 @@ from django.utils import timezone
 
 from sites.models import Site
 from tracking.ahead import count_days
+from tracking.models import BotView
 from tracking.prune import prune
 from tracking.reports import send_reports
 from tracking.salts import forgetting
 
+BOT_VIEWS_KEPT = dt.timedelta(days=7)
+
 
 def forget_visitors(now: dt.datetime) -> None:
-    """Destroy the salts of days that no visit can go on from, and who was in which visit then.
+    """Destroy the salts of days that no visit can go on from, who was in which visit then, and ids of bots' views.
 
     The ingest does it too, with the first hit of each day; this is for sites that nobody visits.
     """
     with connection.cursor() as cursor:
         for statement, parameters in forgetting(now.astimezone(dt.UTC).date()):
             cursor.execute(statement, parameters)
+    BotView.objects.filter(at__lt=now - BOT_VIEWS_KEPT).delete()
 
 
 @shared_task(name="tracking.forget_visitors")

@@ -3,9 +3,11 @@ from revenue.models.decisions import Attribution
 from revenue.models.findings import Finding
 from revenue.models.ledger import LedgerLine
 from revenue.models.mirror import BalanceTransaction, Charge, CheckoutSession, Dispute, InvoicePayment, Refund
+from revenue.models.rules import AttributionRules
 
 __all__ = [
     "Attribution",
+    "AttributionRules",
     "BalanceTransaction",
     "Charge",
     "CheckoutSession",

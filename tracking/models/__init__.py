@@ -1,9 +1,10 @@
-from tracking.models.counts import Counted, DailyCount, MonthlyCount, RefusedHits
+from tracking.models.counts import BotView, Counted, DailyCount, MonthlyCount, RefusedHits
 from tracking.models.rules import EmailReport, Goal, Intake, SourceRule
 from tracking.models.visitors import DailySalt, Presence
 from tracking.models.visits import Event, Exposure, View, ViewQuerySet, Visit, VisitQuerySet
 
 __all__ = [
+    "BotView",
     "Counted",
     "DailyCount",
     "DailySalt",

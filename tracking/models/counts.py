@@ -77,3 +77,17 @@ class RefusedHits(OfSite):
 
     def __str__(self) -> str:
         return f"{self.hits} × {self.reason} on {self.day}"
+
+
+class BotView(OfSite):
+    """A view that was refused because a program seemed to sit before the browser, kept for some days.
+
+    A payment that names it can then say why it is credited to nobody.
+    """
+
+    pk = models.CompositePrimaryKey("site_id", "view_id")
+    view_id = models.UUIDField()
+    at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.view_id)
