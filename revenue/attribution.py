@@ -84,7 +84,7 @@ EXPLAINED: dict[Reason, tuple[str, str]] = {
     ),
     Reason.BOT: (
         "The page view was refused, because a program seemed to sit before the browser.",
-        "Nothing, if it was a test of yours. Payments of customers here mean that their browsers are mistaken for bots.",
+        "Nothing, if it was a test of yours. If it was a customer's, the browser was mistaken for a bot.",
     ),
     Reason.WAITING: (
         "The page view that the checkout names has not arrived yet.",

@@ -60,6 +60,11 @@ def credit_anew(account: StripeAccount, now: dt.datetime, chosen: Collection[Mod
     yield from _credit(account, _paid(account), now, chosen)
 
 
+def decide_anew(account: StripeAccount) -> None:
+    """Have the next `credit` decide about every payment once more."""
+    Attribution.objects.filter(account=account).update(rules_version=0)
+
+
 def _credit(
     account: StripeAccount, payments: models.QuerySet[Charge], now: dt.datetime, chosen: Collection[Model]
 ) -> Iterator[Change]:
@@ -255,11 +260,12 @@ def _inherited(account: StripeAccount, rows: list[Attribution], origins: Mapping
 
 def _without_renewals(rows: list[Attribution], rules: Mapping[int, AttributionRules]) -> list[Attribution]:
     """Take the credit from renewals on sites that credit first payments only."""
+    nothing = Attribution()
     for row in rows:
         of_site = rules.get(row.site_id) if row.site_id else None
         if row.is_renewal and of_site and not of_site.credits_renewals:
             for name in [*CREDITED, *SNAPSHOT]:
-                setattr(row, name, Attribution._meta.get_field(name).get_default())
+                setattr(row, name, getattr(nothing, name))
             row.reason = Reason.RENEWAL.value
     return rows
 

@@ -3,7 +3,7 @@ import datetime as dt
 from django import forms
 
 from revenue import connecting
-from revenue.models import Connection
+from revenue.models import AttributionRules, Connection
 from revenue.stripe_client import KeyShapeError
 from sites.models import Site
 
@@ -34,3 +34,16 @@ class ConnectForm(forms.Form):
         except (connecting.ConnectError, KeyShapeError) as error:
             self.add_error("secret_key", str(error))
             return None
+
+
+class AttributionForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = AttributionRules
+        fields = ["window_days", "credits_renewals"]
+        labels = {"window_days": "Attribution window, in days", "credits_renewals": "Credit renewals too"}
+        help_texts = {
+            "window_days": "A payment is credited to a visit if its page view is not older than this when the checkout "
+            "begins.",
+            "credits_renewals": "Every payment of a subscription counts for the visit that began it. Without this, "
+            "only the first one does.",
+        }

@@ -23,6 +23,7 @@ urlpatterns = [
     path("<domain:domain>/revenue/devices/", views.devices, name="devices"),
     path("<domain:domain>/revenue/payments/", views.payments, name="payments"),
     path("<domain:domain>/settings/revenue/", views.settings, name="settings"),
+    path("<domain:domain>/settings/revenue/attribution/", views.attribution, name="attribution"),
     path("<domain:domain>/settings/revenue/<int:number>/sync/", views.sync, name="sync"),
     path("<domain:domain>/settings/revenue/<int:number>/disconnect/", views.disconnect, name="disconnect"),
 ]

@@ -16,8 +16,9 @@ from django_htmx.http import trigger_client_event
 
 from revenue import connecting, stats, tasks
 from revenue.attribution import Model
-from revenue.forms import ConnectForm
-from revenue.models import Connection
+from revenue.crediting import decide_anew
+from revenue.forms import AttributionForm, ConnectForm
+from revenue.models import AttributionRules, Connection
 from revenue.money import format_money, mean
 from revenue.ration import usage
 from revenue.stats import Totals
@@ -182,11 +183,28 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
         "site": site,
         "section": "settings",
         "form": form,
+        "attribution_form": AttributionForm(instance=AttributionRules.of(site)),
         "connections": [(each, usage(each.account, timezone.now())) for each in stats.connections(site)],
         "browser_code": render_to_string("revenue/checkout_browser.txt"),
         "server_code": render_to_string("revenue/checkout_server.txt"),
     }
     return render(request, "revenue/settings.html", context)
+
+
+@require_POST
+def attribution(request: HttpRequest, domain: str) -> HttpResponse:
+    """Keep the site's rules of attribution, and have its payments credited again under them."""
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    form = AttributionForm(request.POST, instance=AttributionRules.of(site))
+    if form.is_valid():
+        form.save()
+        for connection in stats.connections(site):
+            decide_anew(connection.account)
+            _sync_soon(connection)
+        messages.success(request, "Saved. Payments are credited again with the next sync, which has been asked for.")
+    else:
+        messages.error(request, " ".join(f"{error}" for errors in form.errors.values() for error in errors))
+    return redirect("revenue:settings", domain)
 
 
 @require_POST
