@@ -72,7 +72,7 @@ def _first_intent(act: Act, session: StripeObject) -> StripeObject:
         session=session["id"],
     )
     act.keep(session, intent=intent["id"])
-    return intent
+    return payments.presented(act, intent, session)
 
 
 def _begin(act: Act, session: StripeObject, customer: StripeObject, method: str, buyer: StripeObject) -> StripeObject:
@@ -91,6 +91,9 @@ def _begin(act: Act, session: StripeObject, customer: StripeObject, method: str,
             {"method": method, "buyer": buyer, "renewals": "pay", "after": None},
         )
     )
+    if details := session.get("presentment_details"):
+        shown = {"presentment_currency": details["presentment_currency"]}
+        subscription = act.change(subscription, presentment_details=shown)
     if not session["amount_total"] and not trial:
         subscription = act.change(subscription, status="active")
     act.event("customer.subscription.created", subscription)
@@ -205,11 +208,13 @@ def _intent_of(act: Act, invoice: StripeObject, amount: int) -> StripeObject:
     tried = invoice.get("_", {}).get("intent")
     if tried:
         return act.get(tried)
-    method = act.get(_subscription_id(invoice))["_"]["method"]
+    subscription = act.get(_subscription_id(invoice))
+    method = subscription["_"]["method"]
     data = {"description": "Subscription update"}
     intent = payments.new_intent(
         act, amount, invoice["currency"], invoice["customer"], [method], data, invoice=invoice["id"]
     )
+    intent = payments.presented(act, intent, subscription)
     return _ask_for(act, invoice, intent, amount)
 
 
@@ -295,6 +300,7 @@ def pay_in_part(act: Act, invoice: StripeObject, amount: int, method: str) -> No
     intent = payments.new_intent(
         act, amount, invoice["currency"], invoice["customer"], [method], {}, invoice=invoice["id"]
     )
+    intent = payments.presented(act, intent, subscription)
     payment = {"payment_intent": intent["id"], "type": "payment_intent"}
     asked = act.put(objects.invoice_payment(invoice, payment, amount, False, act.now))
     intent = act.keep(intent, invoice_payment=asked["id"])

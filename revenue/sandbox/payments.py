@@ -4,7 +4,7 @@ from typing import Any
 
 from revenue.sandbox import objects
 from revenue.sandbox.act import Act
-from revenue.sandbox.currencies import processing_fee
+from revenue.sandbox.currencies import processing_fee, settle
 from revenue.sandbox.errors import StripeError
 from revenue.sandbox.objects import DAY, StripeObject
 from revenue.sandbox.objects.methods import METHODS, Course
@@ -26,7 +26,9 @@ def presented(act: Act, item: StripeObject, origin: StripeObject) -> StripeObjec
     """Tell with a payment, if its origin does, in which currency the buyer saw the price."""
     if "presentment_details" not in origin:
         return item
-    return act.change(item, presentment_details=origin["presentment_details"])
+    currency = origin["presentment_details"]["presentment_currency"]
+    shown, _ = settle(item["amount"], item["currency"], currency)
+    return act.change(item, presentment_details={"presentment_amount": shown, "presentment_currency": currency})
 
 
 def confirm(

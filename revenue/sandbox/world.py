@@ -12,7 +12,7 @@ from typing import Any
 
 from revenue.sandbox import billing, objects, payments, payouts, reversals, sessions
 from revenue.sandbox.accounts import Account, Owner
-from revenue.sandbox.errors import StripeError
+from revenue.sandbox.errors import StripeError, missing
 from revenue.sandbox.objects import StripeObject
 from revenue.sandbox.state import State
 from revenue.sandbox.truth import CurrencyTruth, Entry, balance, entries, problems, truth
@@ -27,6 +27,9 @@ class World(State):
         """Open a checkout session with parameters from outside, whatever their names."""
         with self.lock, self._act(owner) as act:
             session = sessions.open_session(act, params)
+            customer = session["customer"]
+            if customer and not self.find(owner, "customer", customer):
+                raise missing("customer", customer, "customer", 400)
         return objects.as_shown(session)
 
     def create_link(self, owner: Owner, params: dict[str, Any]) -> StripeObject:

@@ -415,3 +415,41 @@ class TestCurrencies:
         assert get("refunds")["data"][0]["presentment_details"]["presentment_amount"] == 1087
         assert (charge["amount"], charge["currency"]) == (4900, "eur")
         assert world.truth(account)["eur"].gross == 4900
+
+    def test_what_the_subscriber_saw_stays_with_every_renewal(self, world, account, get):
+        session = world.create_session(account, **subscribe(amount=900))
+        world.pay(session["id"], presented_in="usd")
+        world.advance(32 * DAY)
+        seen = {"presentment_amount": 978, "presentment_currency": "usd"}
+        for path in ("charges", "payment_intents"):
+            assert [item["presentment_details"] for item in get(path)["data"]] == [seen, seen]
+        (subscription,) = get("subscriptions")["data"]
+        assert subscription["presentment_details"] == {"presentment_currency": "usd"}
+        assert world.truth(account)["eur"].gross == 1800
+
+
+class TestCustomer:
+    @pytest.mark.parametrize("mode", ["payment", "subscription"])
+    def test_a_session_for_a_customer_who_is_not_there_is_refused(self, world, account, server, mode):
+        form = {
+            "mode": mode,
+            "customer": "cus_nobody",
+            "success_url": "https://shop.example/thanks",
+            "line_items[0][quantity]": 1,
+            "line_items[0][price_data][currency]": "eur",
+            "line_items[0][price_data][unit_amount]": 900,
+            "line_items[0][price_data][product_data][name]": "Plan",
+        }
+        if mode == "subscription":
+            form["line_items[0][price_data][recurring][interval]"] = "month"
+        answer = ask(server, "/v1/checkout/sessions", account.secret_key, "POST", form)
+        assert error_of(answer)[:4] == (400, "invalid_request_error", "resource_missing", "customer")
+        assert everything(world, account, "checkout.session") == []
+
+    def test_a_customer_of_anothers_is_not_there(self, world, account):
+        other = world.add_account("Other")
+        theirs = world.create_session(other, **buy(customer_creation="always"))
+        customer = world.pay(theirs["id"])["customer"]
+        with pytest.raises(StripeError, match="No such customer"):
+            world.create_session(account, **buy(customer=customer))
+        assert world.create_session(other, **buy(customer=customer))["customer"] == customer
