@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 GRACE = dt.timedelta(hours=48)
 # Of each kind: who has more of them needs no longer list.
 MOST = 200
+# Nobody buys so often from one page view: it was stored with the page, or written into the shop's code.
+MOST_PER_VIEW = 20
 # A movement that is of one of Stripe's other balances (of issued cards, say) does not change the payments' balance.
 PAYMENTS_BALANCE = ("", "payments")
 
@@ -180,6 +182,30 @@ def off_balance(account: StripeAccount, balance: Mapping[str, int]) -> list[Diff
     ]
 
 
+def shared_views(account: StripeAccount) -> list[Difference]:
+    """Find page views that pay again and again, renewals left aside: no money is wrong, but perhaps who is credited."""
+    return [
+        Difference(FindingKind.SHARED_VIEW, str(view), f"{times} times")
+        for view, times in _rows(
+            """
+            SELECT decision.view_id, count(DISTINCT coalesce(nullif(bill.subscription, ''), decision.charge)) AS times
+            FROM revenue_attribution decision
+            JOIN revenue_charge charge
+              ON charge.account_id = decision.account_id AND charge.stripe_id = decision.charge
+            LEFT JOIN revenue_invoicepayment bill
+              ON bill.account_id = charge.account_id AND bill.payment_intent = charge.payment_intent
+             AND charge.payment_intent <> ''
+            WHERE decision.account_id = %(account)s AND decision.model = 'last' AND decision.reason = ''
+            GROUP BY decision.view_id
+            HAVING count(DISTINCT coalesce(nullif(bill.subscription, ''), decision.charge)) > %(times)s
+            ORDER BY times DESC LIMIT %(most)s
+            """,
+            account,
+            times=MOST_PER_VIEW,
+        )
+    ]
+
+
 def note(account: StripeAccount, found: Iterable[Difference], mended: Iterable[Difference], now: dt.datetime) -> None:
     """Keep what does not add up as findings, an alarm for each that is new, and end those that are in order again.
 
@@ -211,7 +237,7 @@ def _key(difference: Difference) -> tuple[str, str]:
     return difference.kind.value, difference.subject
 
 
-def _rows(statement: str, account: StripeAccount) -> list[tuple[Any, ...]]:
+def _rows(statement: str, account: StripeAccount, **named: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"account": account.pk, "most": MOST})
+        cursor.execute(statement, {"account": account.pk, "most": MOST, **named})
         return list(cursor.fetchall())

@@ -19,9 +19,11 @@ from typing import Any
 from django.db import connection
 
 from revenue.attribution import Evidence, Model, Reason
-from revenue.models import Connection
+from revenue.models import Connection, Finding
 from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.money import mean
+from revenue.ration import Usage, usage
+from revenue.reconcile import unmatched
 from sites.models import Site
 from sites.periods import Period
 from tracking import counting
@@ -33,6 +35,7 @@ MODELS = {
     "first": "First visit of the day",
 }
 DEFAULT_MODEL = "last_non_direct"
+MOST_FINDINGS = 50
 
 
 # What a breakdown can be by: a column of the credited decision, with the dimension of visits that it stands for.
@@ -143,6 +146,20 @@ class Payments:
     has_next: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a connection's account is read, and whether its books are right.
+
+    `unmatched` counts the movements on Stripe's balance that no line of the ledger names; `findings` are what is or
+    was not in order lately, the newest first.
+    """
+
+    connection: Connection
+    reads: Usage
+    unmatched: int
+    findings: tuple[Finding, ...]
+
+
 SUMS = """
     coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture')), 0)::bigint AS gross,
     coalesce(-sum(amount) FILTER (WHERE kind IN ('refund', 'refund_failure')), 0)::bigint AS refunded,
@@ -204,6 +221,32 @@ def as_of(connected: Sequence[Connection]) -> dt.datetime | None:
     reading = [each for each in connected if each.status != Status.DISCONNECTED] or connected
     moments = [each.synced_at for each in reading if each.synced_at]
     return min(moments) if moments and len(moments) == len(reading) else None
+
+
+def standing(connection: Connection, now: dt.datetime) -> Standing:
+    account = connection.account
+    findings = Finding.objects.current(account, now)[:MOST_FINDINGS]
+    return Standing(connection, usage(account, now), unmatched(account).count(), tuple(findings))
+
+
+def unsettled(connected: Sequence[Connection]) -> int:
+    """Count what does not add up in the accounts, as their last proof found."""
+    return Finding.objects.filter(account__in=[each.account_id for each in connected], gone_at=None).count()
+
+
+def outside_stripe(site: Site, period: Period) -> dict[str, int]:
+    """Sum up, per currency, what invoices were marked as paid with money that never came to Stripe: no revenue."""
+    return dict(
+        _rows(
+            f"""
+            SELECT currency, sum(amount_paid)::bigint FROM revenue_invoicepayment
+            WHERE account_id IN ({COUNTED_ACCOUNTS}) AND type = 'payment_record' AND status = 'paid'
+              AND created_at >= %(start)s AND created_at < %(end)s
+            GROUP BY currency
+            """,
+            {"site": site.pk, "start": period.start_at, "end": period.end_at},
+        )
+    )
 
 
 def fingerprint(site: Site) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from revenue.models import Slice, Stream
 from revenue.models.findings import FindingKind
-from revenue.reconcile import Difference, differences, note, off_balance
+from revenue.reconcile import Difference, differences, note, off_balance, shared_views
 from revenue.stripe_client import MalformedAnswerError, PermissionMissingError
 from revenue.tick import Tick
 
@@ -26,7 +26,7 @@ def verify(tick: Tick) -> list[Difference]:
         found = _judge(tick)
         left = {(each.kind, each.subject) for each in found}
         mended = [each for each in wrong if (each.kind, each.subject) not in left]
-    note(tick.account, found, mended, tick.now)
+    note(tick.account, [*found, *shared_views(tick.account)], mended, tick.now)
     return found
 
 

@@ -20,7 +20,6 @@ from revenue.crediting import decide_anew
 from revenue.forms import AttributionForm, ConnectForm
 from revenue.models import AttributionRules, Connection
 from revenue.money import format_money, mean
-from revenue.ration import usage
 from revenue.stats import Totals
 from sites import periods
 from sites.access import get_site_or_404
@@ -184,7 +183,7 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
         "section": "settings",
         "form": form,
         "attribution_form": AttributionForm(instance=AttributionRules.of(site)),
-        "connections": [(each, usage(each.account, timezone.now())) for each in stats.connections(site)],
+        "connections": [stats.standing(each, timezone.now()) for each in stats.connections(site)],
         "browser_code": render_to_string("revenue/checkout_browser.txt"),
         "server_code": render_to_string("revenue/checkout_server.txt"),
     }
@@ -260,5 +259,7 @@ def _totals(site: Site, asked: Question) -> dict[str, Any]:
         "connections": connected,
         "is_test_money": not any(each.account.livemode for each in connected),
         "as_of": stats.as_of(connected),
+        "unsettled": stats.unsettled(connected),
+        "outside": stats.outside_stripe(site, asked.period).get(asked.currency),
         "state": stats.fingerprint(site),
     }

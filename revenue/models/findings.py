@@ -19,6 +19,7 @@ class FindingKind(models.TextChoices):
     CAPTURED = "captured", "A payment whose lines are not what was captured"
     REFUNDED = "refunded", "A payment whose refunds are not what was refunded"
     BALANCE = "balance", "All movements are not Stripe’s balance"
+    SHARED_VIEW = "shared_view", "A page view that pays again and again"
 
 
 class Findings(models.QuerySet["Finding"]):

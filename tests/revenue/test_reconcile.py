@@ -1,21 +1,27 @@
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from revenue import stats
+from revenue.attribution import Model
 from revenue.connecting import connect
 from revenue.models import BalanceTransaction, Charge, Connection, Finding, LedgerLine, Refund
 from revenue.models.findings import FindingKind
 from revenue.reconcile import differences, unmatched
 from revenue.sandbox.accounts import READ_PERMISSIONS, Account
-from revenue.sandbox.faults import changed, permission_missing
+from revenue.sandbox.faults import changed, permission_missing, replaced
 from revenue.sandbox.http import SandboxServer
 from revenue.sandbox.world import World
-from revenue.sync import Report, catch_up
+from revenue.sync import Report, catch_up, sync
+from sites import periods
 from sites.models import Site
+from tests.factories import SiteFactory
 from tests.revenue.books import sums, truth
-from tests.revenue.conftest import moment
-from tests.revenue.shopping import everything
+from tests.revenue.conftest import moment, seen
+from tests.revenue.shopping import everything, subscribe
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY = 3600, 86_400
@@ -40,72 +46,69 @@ def charge(buy: Buy, world: World, run: Run) -> str:
     return charge
 
 
-def lose_a_movement(charge: str) -> None:
+def lose_a_movement() -> None:
     BalanceTransaction.objects.filter(type="refund").delete()
 
 
-def lose_a_line(charge: str) -> None:
+def lose_a_line() -> None:
     LedgerLine.objects.filter(kind="refund").delete()
 
 
-def change_a_line(charge: str) -> None:
+def change_a_line() -> None:
     LedgerLine.objects.filter(kind="charge").update(amount=4999)
 
 
-def change_a_fee(charge: str) -> None:
+def change_a_fee() -> None:
     LedgerLine.objects.filter(kind="fee", amount=-100).update(amount=-1)
 
 
-def double_a_line(charge: str) -> None:
+def double_a_line() -> None:
     line = LedgerLine.objects.get(kind="dispute")
     line.pk, line.key = None, "dispute:twice"
     line.save()
 
 
-def lose_a_refund(charge: str) -> None:
+def lose_a_refund() -> None:
     Refund.objects.all().delete()
 
 
-def miss_what_was_refunded(charge: str) -> None:
+def miss_what_was_refunded() -> None:
     Charge.objects.update(amount_refunded=0)
 
 
-def miss_what_was_captured(charge: str) -> None:
+def miss_what_was_captured() -> None:
     LedgerLine.objects.filter(kind="charge").delete()
 
 
-@pytest.mark.parametrize(
-    ("damage", "kinds"),
-    [
-        (lose_a_movement, {"unproved", "balance"}),
-        (lose_a_line, {"unmatched"}),
-        (change_a_line, {"unequal", "captured"}),
-        (change_a_fee, {"unequal"}),
-        (double_a_line, {"doubled"}),
-        (lose_a_refund, {"refunded"}),
-        (miss_what_was_refunded, {"refunded"}),
-        (miss_what_was_captured, {"unmatched", "captured"}),
-    ],
-)
-def test_whatever_is_missing_or_wrong_is_found_read_again_and_told(
-    run: Run,
-    charge: str,
-    world: World,
-    account: Account,
-    connection: Connection,
-    damage: Callable[[str], None],
-    kinds: set[str],
-) -> None:
-    damage(charge)
-    found = {each.kind.value for each in differences(connection.account, moment(world))}
-    assert found == kinds - {"balance"}
-    report = run(is_verified=True)
+# What is broken in the database, and what is found to be wrong then.
+DAMAGES: list[tuple[Callable[[], object], set[str]]] = [
+    (lose_a_movement, {"unproved", "balance"}),
+    (lose_a_line, {"unmatched"}),
+    (change_a_line, {"unequal", "captured"}),
+    (change_a_fee, {"unequal"}),
+    (double_a_line, {"doubled"}),
+    (lose_a_refund, {"refunded"}),
+    (miss_what_was_refunded, {"refunded"}),
+    (miss_what_was_captured, {"unmatched", "captured"}),
+]
 
-    assert wrong(report) == []
-    assert sums() == truth(world, account)
-    assert set(Finding.objects.exclude(kind="healed").values_list("kind", flat=True)) == kinds
-    assert not Finding.objects.filter(gone_at=None).exists()
-    assert run(is_verified=True).differences == ()
+
+@pytest.mark.usefixtures("charge")
+def test_whatever_is_missing_or_wrong_is_found_read_again_and_told(
+    run: Run, world: World, account: Account, connection: Connection
+) -> None:
+    for damage, kinds in DAMAGES:
+        damage()
+        found = {each.kind.value for each in differences(connection.account, moment(world))}
+        assert (damage, found) == (damage, kinds - {"balance"})
+        report = run(is_verified=True)
+
+        assert (damage, wrong(report)) == (damage, [])
+        assert sums() == truth(world, account)
+        assert set(Finding.objects.exclude(kind="healed").values_list("kind", flat=True)) == kinds
+        assert not Finding.objects.filter(gone_at=None).exists()
+        assert run(is_verified=True).differences == ()
+        Finding.objects.all().delete()
 
 
 def test_a_movement_that_was_never_seen_is_found_by_the_balance(
@@ -249,3 +252,109 @@ def test_nothing_is_judged_by_the_balance_before_the_history_is_read(
     assert sandbox.served["/v1/balance"] == 0
     assert wrong(report) == []
     assert report.is_in_part
+
+
+def test_what_does_not_add_up_is_shown_with_the_revenue_and_in_the_settings(
+    run: Run, world: World, account: Account, owner_client: Client
+) -> None:
+    world.enter(account, "moon_landing", -700)
+    run(is_verified=True)
+    movement = BalanceTransaction.objects.get().stripe_id
+    pages = ("/shop.example/revenue/", "/shop.example/settings/revenue/")
+    revenue, settings = (owner_client.get(page).content.decode() for page in pages)
+    assert "1 thing in Stripe’s books and ours does not add up" in revenue
+    assert "1 balance transaction without a line in the ledger" in settings
+    assert "Still so" in settings
+    assert movement in settings
+    BalanceTransaction.objects.update(type="stripe_fee")
+    world.advance(HOUR)
+    Finding.objects.update(gone_at=moment(world))
+    revenue, settings = (owner_client.get(page).content.decode() for page in pages)
+
+    assert "not add up:" not in revenue
+    assert "None: each balance transaction of a sale has its line in the ledger" in settings
+    assert "In order since" in settings
+
+
+def test_a_page_view_that_pays_again_and_again_is_pointed_out_and_its_money_counted(
+    run: Run, buy: Buy, site: Site, world: World, account: Account
+) -> None:
+    view = seen(site, moment(world))
+    carried = {"humblytics_view_id": str(view.id)}
+    session = world.create_session(account, **subscribe(interval="day", metadata=carried))
+    world.pay(session["id"])
+    for amount in range(100, 119):
+        buy(amount, metadata=carried)
+    world.advance(30 * DAY)
+    # A subscription is bought once, however often it is renewed.
+    run(is_verified=True)
+    assert not Finding.objects.exists()
+    buy(119, metadata=carried)
+    run()
+    report = run(is_verified=True)
+
+    assert (report.differences, report.unattributed) == ((), {})
+    assert report.attributed == 20 + 30
+    assert sums() == truth(world, account)
+    finding = Finding.objects.get()
+    assert (finding.kind, finding.subject, finding.detail) == ("shared_view", str(view.id), "21 times")
+
+
+STRANGE = {
+    "ten kilobytes": "x" * 10_000,
+    "script": "<script>alert(1)</script>",
+    "NUL": "nul \0 inside",
+    "SQL": "'; DROP TABLE revenue_charge; --",
+    "list": ["0190f3c2-7a54-7c1d-9b7e-5d2f8e6a4c10"],
+    "object": {"id": 7},
+    "number": 7,
+}
+
+
+@pytest.mark.parametrize("carried", STRANGE.values(), ids=STRANGE)
+def test_whatever_is_carried_as_a_view_id_the_money_counts_and_the_page_shows_it_as_text(
+    run: Run, buy: Buy, world: World, account: Account, sandbox: SandboxServer, owner_client: Client, carried: Any
+) -> None:
+    buy(5000, metadata={"humblytics_view_id": "replaced on its way"})
+    sandbox.faults.always(replaced("metadata", {"humblytics_view_id": carried}), path="/v1/checkout/sessions")
+    report = run()
+    page = owner_client.get("/shop.example/revenue/").content.decode()
+
+    assert (report.payments, report.unattributed) == (1, {"malformed": 1})
+    assert sums() == truth(world, account)
+    assert "€50.00" in page
+    assert "<script>alert" not in page
+
+
+@pytest.mark.parametrize("whose", ["another site’s", "nobody’s"])
+def test_a_view_that_is_not_this_sites_is_credited_to_nobody_and_its_money_counts(
+    run: Run, buy: Buy, world: World, account: Account, whose: str
+) -> None:
+    foreign = seen(SiteFactory(domain="other.example"), moment(world)).id
+    buy(5000, metadata={"humblytics_view_id": str(foreign if whose == "another site’s" else uuid.uuid4())})
+    world.advance(2 * HOUR)
+
+    assert run().unattributed == {"other_site" if whose == "another site’s" else "unknown": 1}
+    assert sums() == truth(world, account)
+
+
+def test_each_payment_of_two_sites_accounts_is_credited_to_one_of_them_at_most(
+    run: Run, buy: Buy, site: Site, world: World, account: Account, connection: Connection
+) -> None:
+    blog = SiteFactory(domain="blog.example")
+    second = connect(blog, account.secret_key, moment(world))
+    for amount, where in [(1000, site), (2000, blog), (4000, None)]:
+        carried = {"humblytics_view_id": str(seen(where, moment(world)).id)} if where else {}
+        buy(amount, metadata=carried)
+    ours, theirs = run(), sync(second, moment(world))
+
+    assert (ours.attributed, theirs.attributed) == (1, 1)
+    # The account's, and so the same on both.
+    assert ours.unattributed == theirs.unattributed == {"no_id": 1}
+    day = periods.picked("today", moment(world), site.zone)
+    found = [stats.totals(each, day, Model.LAST_NON_DIRECT)[0] for each in (site, blog)]
+    assert [(total.attributed, total.unattributed, total.elsewhere) for total in found] == [
+        (1000, 4000, 2000),
+        (2000, 4000, 1000),
+    ]
+    assert {total.account_net for total in found} == {7000}

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from revenue import connecting, stats, tasks
 from revenue.attribution import Evidence, Reason
-from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
+from revenue.models import Attribution, Connection, InvoicePayment, LedgerLine, StripeAccount
 from sites.models import Role, Site
 from tests.factories import MembershipFactory, send_hit
 from tests.mmdb import write_mmdb
@@ -201,6 +201,18 @@ def test_the_settings_show_the_connection_and_are_kept_nowhere(owner_client: Cli
     assert 'hx-history="false"' in page
     assert 'type="password"' in page
     assert "v1.sealed" not in page
+
+
+def test_what_was_paid_outside_stripe_is_told_apart(owner_client: Client, paid: Connection) -> None:
+    now = timezone.now()
+    InvoicePayment.objects.create(
+        account=paid.account, stripe_id="inpay_1", created_at=now, observed_at=now, status="paid",
+        type="payment_record", amount_paid=990, currency="eur",
+    )  # fmt: skip
+    page = owner_client.get(PAGE).content.decode()
+
+    assert "Invoices over €9.90 were marked as paid outside Stripe" in page
+    assert "€1,284.50" in page
 
 
 def test_sync_now_queues_the_connection(
