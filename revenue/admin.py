@@ -102,7 +102,7 @@ class SliceAdmin(ReadOnlyAdmin):
 @admin.register(Finding)
 class FindingAdmin(ReadOnlyAdmin):
     list_display = ("found_at", "gone_at", "account", "kind", "subject", "detail")
-    list_filter = ("kind", "account")
+    list_filter = ("kind", ("gone_at", admin.EmptyFieldListFilter), "account")
     search_fields = ("subject__exact",)
     ordering = ("-found_at",)
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from revenue import connecting, stats, tasks
 from revenue.attribution import Evidence, Reason
 from revenue.models import Attribution, Connection, InvoicePayment, LedgerLine, StripeAccount
+from revenue.stripe_client import PERMISSIONS
 from sites.models import Role, Site
 from tests.factories import MembershipFactory, send_hit
 from tests.mmdb import write_mmdb
@@ -189,6 +190,12 @@ def test_a_misshapen_key_is_refused_before_it_is_used(owner_client: Client, site
     assert 'class="errorlist"' in answer
     assert "pk_test_51Hxcafecafecafe" not in answer
     assert not Connection.objects.exists()
+
+
+def test_the_form_names_every_permission_that_a_key_needs(owner_client: Client, site: Site) -> None:
+    page = owner_client.get(SETTINGS).content.decode()
+    for permission in set(PERMISSIONS.values()):
+        assert f'<span class="badge">{permission}</span>' in page
 
 
 def test_the_settings_show_the_connection_and_are_kept_nowhere(owner_client: Client, connection: Connection) -> None:
