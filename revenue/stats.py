@@ -192,11 +192,11 @@ def _lines(value: str = "NULL") -> str:
     """
 
 
-def _named(site: Site, period: Period, model: Model) -> dict[str, Any]:
+def _named(site: Site, period: Period, model: Model, until: dt.datetime | None = None) -> dict[str, Any]:
     return {
         "site": site.pk,
         "start": period.start_at,
-        "end": period.end_at,
+        "end": until or period.end_at,
         "model": model,
         "waiting": Reason.WAITING,
     }
@@ -263,8 +263,8 @@ def fingerprint(site: Site) -> str:
     return str(text)
 
 
-def totals(site: Site, period: Period, model: Model) -> list[Totals]:
-    """Sum up the period, a row per currency, the one with most orders first."""
+def totals(site: Site, period: Period, model: Model, until: dt.datetime | None = None) -> list[Totals]:
+    """Sum up the period, or what of it was before `until`: a row per currency, the one with most orders first."""
     found = _rows(
         f"""
         WITH {_lines()}
@@ -273,7 +273,7 @@ def totals(site: Site, period: Period, model: Model) -> list[Totals]:
                coalesce(-sum(amount) FILTER (WHERE kind = 'fee'), 0)::bigint AS fees
         FROM lines GROUP BY currency, credit, reason ORDER BY currency, credit, orders DESC, reason
         """,
-        _named(site, period, model),
+        _named(site, period, model, until),
     )
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: dict[str, list[Unattributed]] = defaultdict(list)

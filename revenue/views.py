@@ -18,6 +18,7 @@ from revenue import connecting, stats, tasks
 from revenue.attribution import Model
 from revenue.crediting import decide_anew
 from revenue.forms import AttributionForm, ConnectForm
+from revenue.headline import earned, figures
 from revenue.models import AttributionRules, Connection
 from revenue.money import format_money, mean
 from revenue.stats import Totals
@@ -26,7 +27,7 @@ from sites.access import get_site_or_404
 from sites.models import Role, Site
 from sites.periods import Period
 from tracking import questions
-from tracking.stats import ask, visitors
+from tracking.stats import ask, compared, visitors
 
 ROWS = 10
 FALLBACK_CURRENCY = "usd"
@@ -103,14 +104,19 @@ def totals(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def headline(request: HttpRequest, domain: str) -> HttpResponse:
-    """The period's revenue for the traffic dashboard; nothing without a Stripe account."""
+    """The period's revenue for the traffic dashboard, of all visits; nothing without a Stripe account."""
     site = get_site_or_404(request, domain)
     if not stats.connections(site):
         return HttpResponse()
-    asked = _asked(request, site)
-    context = {"site": site, "asked": asked, **_totals(site, asked)}
-    context["has_filters"] = bool(questions.read(request.GET, timezone.now(), site.zone).filters)
-    return render(request, "revenue/_headline.html", context)
+    now, asked = timezone.now(), _asked(request, site)
+    told = questions.read(request.GET, now, site.zone)
+    visits, before = ask(site, asked.period), None
+    if told.versus != "none" and not told.filters:
+        before = earned(compared(visits, now, told.against), asked.model, asked.currency)
+    found = figures(
+        earned(visits, asked.model, asked.currency), before, asked.currency, "of all visits" if told.filters else ""
+    )
+    return render(request, "revenue/_headline.html", {"site": site, "asked": asked, "figures": found})
 
 
 def by_day(request: HttpRequest, domain: str) -> HttpResponse:

@@ -91,8 +91,8 @@ def _figure(metric: Metric, counted: Comparison) -> Figure:
     write = written(metric)
     if is_mean and not counted.previous.visits:
         return Figure(metric, LABELS[metric], write(now))
-    change = _points(now - before) if metric is Metric.BOUNCE_RATE else _change(now, before)
-    return Figure(metric, LABELS[metric], write(now), *change, note=f"from {write(before)}")
+    changed = _points(now - before) if metric is Metric.BOUNCE_RATE else change_of(now, before)
+    return Figure(metric, LABELS[metric], write(now), *changed, note=f"from {write(before)}")
 
 
 def _points(points: int) -> tuple[str, str]:
@@ -100,9 +100,9 @@ def _points(points: int) -> tuple[str, str]:
     return f"{_signed(points)} {'point' if abs(points) == 1 else 'points'}", direction
 
 
-def _change(now: int, before: int) -> tuple[str, str]:
-    """Give the change in percent, and its direction when more is better; nothing when there was nothing."""
-    if not before:
+def change_of(now: int, before: int) -> tuple[str, str]:
+    """Give the change in percent, and its direction when more is better; nothing when there was nothing, or less."""
+    if before <= 0:
         return "", ""
     percent = round(100 * (now - before) / before)
     return f"{_signed(percent)}%", "good" if percent > 0 else "bad" if percent < 0 else ""

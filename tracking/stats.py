@@ -141,14 +141,19 @@ def live_visitors(site: Site, now: dt.datetime) -> int:
     return View.objects.for_site(site).filter(at__gte=since).values("visitor").distinct().count()
 
 
-def totals(asked: Asked, now: dt.datetime, against: Period) -> Comparison:
-    """Count a period, and the one it is compared with.
+def compared(asked: Asked, now: dt.datetime, against: Period) -> Asked:
+    """Ask about the period that another is compared with.
 
-    While the period has not ended, the other is counted up to the same moment: this morning is compared with
+    While the other has not ended, this one is asked about up to the same moment: this morning is compared with
     yesterday morning.
     """
     ahead = max(asked.period.end_at - now, dt.timedelta())
-    before = asked.about(against, against.end_at - ahead)
+    return asked.about(against, against.end_at - ahead)
+
+
+def totals(asked: Asked, now: dt.datetime, against: Period) -> Comparison:
+    """Count a period, and the one it is compared with (see `compared`)."""
+    before = compared(asked, now, against)
     current, previous, sums = by_day(asked), by_day(before), _sums(*TOTALS)
     found = _rows(
         f"""

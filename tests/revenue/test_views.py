@@ -1,4 +1,6 @@
 import datetime as dt
+import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +281,47 @@ def test_countries_are_shown_with_the_credit_that_their_maker_asks_for(
     assert [name for name in PANELS if link in owner_client.get(f"{PAGE}{name}/").content.decode()] == ["countries"]
     settings.GEOIP_PATH = ""
     assert link not in owner_client.get(f"{PAGE}countries/").content.decode()
+
+
+def headline(client: Client, query: str = "") -> list[tuple[str, str, str, str]]:
+    """Give the figures of the traffic dashboard's strip: label, value, change and note."""
+    answer = client.get(f"{PAGE}headline/?{query}")
+    return [(each.label, each.value, each.change, each.note) for each in answer.context["figures"]]
+
+
+def test_the_headline_of_a_site_without_stripe_is_nothing(owner_client: Client, site: Site) -> None:
+    send_hit(site)
+    answer = owner_client.get(f"{PAGE}headline/?period=7d")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_the_headline_is_compared_with_the_same_part_of_the_period_before(
+    owner_client: Client, site: Site, paid: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
+    monkeypatch.setattr("revenue.views.timezone.now", lambda: now)
+    LedgerLine.objects.all().delete()
+    for n, (days, hours, amount) in enumerate([(0, 1, 9_000), (0, 2, 3_000), (1, 1, 8_000), (1, -1, 5_000)]):
+        at = now - dt.timedelta(days=days, hours=hours)
+        pay(paid, f"ch_{n}0", amount, site=site, channel="Direct")
+        LedgerLine.objects.filter(charge=f"ch_{n}0").update(occurred_at=at)
+        send_hit(site, at=at, ip=f"203.0.113.{n}")
+    assert headline(owner_client, "period=today") == [
+        ("Net revenue", "€120.00", "+50%", "from €80.00"),
+        ("Payments", "2", "+100%", "from 1"),
+        ("Revenue per visitor", "€60.00", "−25%", "from €80.00"),
+    ]
+    assert headline(owner_client, "period=today&versus=year")[0] == ("Net revenue", "€120.00", "", "from €0.00")
+    assert headline(owner_client, "period=today&versus=year")[2] == ("Revenue per visitor", "€60.00", "", "")
+    assert headline(owner_client, "period=today&versus=none")[0] == ("Net revenue", "€120.00", "", "")
+    assert headline(owner_client, "period=today&is.country=DE")[0] == ("Net revenue", "€120.00", "", "of all visits")
+    assert headline(owner_client, "from=2026-01-01&to=2026-01-31")[2] == ("Revenue per visitor", "–", "", "")
+
+
+def test_the_headline_leads_to_where_its_money_came_from(owner_client: Client, paid: Connection) -> None:
+    page = owner_client.get(f"{PAGE}headline/?period=7d").content.decode()
+    address = re.search(r'<a href="([^"]*)" title="Show where it came from">Net revenue</a>', page)
+    assert address
+    answer = owner_client.get(html.unescape(address[1]))
+    assert answer.context["asked"].period.name == "7d"
+    assert "€1,284.50" in answer.content.decode()
