@@ -163,12 +163,14 @@ def _wrong_payments(account: StripeAccount) -> Iterator[Difference]:
         yield Difference(FindingKind.REFUNDED, charge, detail, ("charge", charge))
 
 
-def off_balance(account: StripeAccount, balance: Mapping[str, int]) -> list[Difference]:
-    """Find the currencies in which all movements there ever were do not add up to Stripe's `balance`, in minor units.
+def off_balance(account: StripeAccount, balance: Mapping[str, int], at: dt.datetime) -> list[Difference]:
+    """Find the currencies in which all movements up to a moment are not Stripe's `balance` at it, in minor units.
 
-    Only of use when the whole history was read, and nothing moved since.
+    Only of use when the whole history was read.
     """
-    movements = BalanceTransaction.objects.filter(account=account, balance_type__in=PAYMENTS_BALANCE)
+    movements = BalanceTransaction.objects.filter(
+        account=account, balance_type__in=PAYMENTS_BALANCE, created_at__lte=at
+    )
     sums = dict(movements.order_by().values_list("currency").annotate(Sum("net")))
     return [
         Difference(

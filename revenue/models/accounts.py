@@ -28,6 +28,8 @@ class StripeAccount(models.Model):
     default_currency = models.CharField(max_length=3, blank=True)
     opened_at = models.DateTimeField(null=True, help_text="When Stripe opened the account.")
     due_at = models.DateTimeField(null=True, help_text="When it is to be read next; empty means at once.")
+    balance = models.JSONField(null=True, help_text="What it held when that was last read, in minor units.")
+    balance_at = models.DateTimeField(null=True, help_text="When its balance was last read, by Stripe's clock.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["acct_id", "livemode"], name="one_row_per_account_and_mode")]
