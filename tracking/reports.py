@@ -26,6 +26,7 @@ from sites.periods import Period
 from tracking import stats, tables
 from tracking.figures import figures
 from tracking.models import EmailReport
+from tracking.places import credit
 from tracking.questions import Question
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ def _told(report: EmailReport, period: Period, now: dt.datetime) -> dict[str, An
         "before": "the week before" if report.every == Every.WEEK else _title(report.every, before),
         "figures": figures(stats.totals(asked, now, before)),
         "tables": [tables.table(name, question, asked, limit=ROWS, columns=1) for name in TABLES],
+        "credit": credit(settings.GEOIP_PATH),
         "base_url": settings.BASE_URL,
         "dashboard_url": f"{_address('tracking:dashboard', report.site.domain)}?{question.query}",
         "unsubscribe_url": _address("tracking:unsubscribe", UNSUBSCRIBING.sign(str(report.pk))),

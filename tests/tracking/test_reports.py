@@ -6,6 +6,7 @@ import smtplib
 import threading
 import zoneinfo
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from sites.models import Role, Site, User
 from tests.factories import MembershipFactory, SiteFactory, send_hit
+from tests.mmdb import write_mmdb
 from tracking.models import EmailReport, Goal
 from tracking.reports import UNSUBSCRIBING, due, ended, message, send_reports
 from tracking.tasks import send_reports_task
@@ -281,6 +283,19 @@ def test_a_report_is_text_and_html(sent: EmailMessage) -> None:
     assert "multipart/alternative" in raw
     assert "Auto-Submitted: auto-generated" in raw
     assert "From: Humblytics <humblytics@localhost>" in raw
+
+
+def test_a_report_of_countries_has_the_credit_that_their_maker_asks_for(
+    site: Site, settings: Any, tmp_path: Path
+) -> None:
+    made = write_mmdb(tmp_path / "places.mmdb", {"8.8.8.0/24": {"country": {"iso_code": "US"}}}, "DBIP-City-Lite")
+    settings.GEOIP_PATH = str(made)
+    report_of(site)
+    send_reports(MONDAY)
+    (sent,) = mail.outbox
+    assert str(sent.body).endswith("\nIP Geolocation by DB-IP: https://db-ip.com\n")
+    ((page, _),) = sent.alternatives  # type: ignore[attr-defined]
+    assert '<a href="https://db-ip.com">IP Geolocation by DB-IP</a>' in page
 
 
 def test_a_report_leads_to_its_period_s_dashboard(sent: EmailMessage, owner_client: Client) -> None:
