@@ -28,6 +28,8 @@ PROPERTY = "property"
 # Sums that may pass two thousand million, as the models know.
 LARGE = {"seconds", "scrolled"}
 DAY = dt.timedelta(days=1)
+# No period begins earlier.
+BEFORE_ALL = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
 DAY_OF_VISIT = "(v.started_at AT TIME ZONE %s)::date"
 HOUR_OF_VISIT = "date_trunc('hour', v.started_at AT TIME ZONE %s)"
 
@@ -220,7 +222,7 @@ def fresh_visits(asked: Asked, start_at: dt.datetime, by: str, value: str = "''"
 
 
 def _fresh_views(known: Dimension, asked: Asked, start_at: dt.datetime, by: str) -> Relation:
-    among, parameters = _among_visits(asked, start_at)
+    among, parameters = _among_visits(Of.VIEW, asked, start_at)
     return Relation(
         f"""
         SELECT {by}, count(*) AS visitors, sum(views)::bigint AS views, sum(seconds)::bigint AS seconds,
@@ -238,14 +240,14 @@ def _fresh_views(known: Dimension, asked: Asked, start_at: dt.datetime, by: str)
 
 
 def _fresh_events(known: Dimension, asked: Asked, start_at: dt.datetime, by: str) -> Relation:
-    among, parameters = _among_visits(asked, start_at)
+    among, parameters = _among_visits(Of.EVENT, asked, start_at)
     found = f"SELECT x.{known.column} AS value, x.at, x.visitor FROM tracking_event x WHERE {among}"
     return _times(found, parameters, asked, by)
 
 
 def _fresh_properties(asked: Asked, start_at: dt.datetime, by: str) -> Relation:
     """Count names and values of properties; if certain events are asked about, of those."""
-    among, parameters = _among_visits(asked, start_at)
+    among, parameters = _among_visits(Of.EVENT, asked, start_at)
     events = [each.value for each in asked.filters if each.dimension == "event" and each.how is How.IS]
     found = f"""
         SELECT jsonb_build_array(prop.key, prop.value)::text AS value, x.at, x.visitor
@@ -256,9 +258,9 @@ def _fresh_properties(asked: Asked, start_at: dt.datetime, by: str) -> Relation:
 
 
 def _fresh_goal(goal: GoalPattern, asked: Asked, start_at: dt.datetime, by: str) -> Relation:
-    among, parameters = _among_visits(asked, start_at)
-    table, test = ("event", "x.name = %s") if goal.is_event else ("view", "x.path LIKE %s")
-    found = f"SELECT '' AS value, x.at, x.visitor FROM tracking_{table} x WHERE {among} AND {test}"
+    of, test = (Of.EVENT, "x.name = %s") if goal.is_event else (Of.VIEW, "x.path LIKE %s")
+    among, parameters = _among_visits(of, asked, start_at)
+    found = f"SELECT '' AS value, x.at, x.visitor FROM tracking_{of} x WHERE {among} AND {test}"
     return _times(found, [*parameters, goal.pattern], asked, by)
 
 
@@ -286,10 +288,10 @@ def _visits(asked: Asked, start_at: dt.datetime) -> tuple[str, list[Any]]:
     )
 
 
-def _among_visits(asked: Asked, start_at: dt.datetime) -> tuple[str, list[Any]]:
+def _among_visits(of: Of, asked: Asked, start_at: dt.datetime) -> tuple[str, list[Any]]:
     """Say which views or events `x` are asked about that were seen or happened from `start_at` on."""
     inside, span = "x.site_id = %s AND x.at >= %s AND x.at < %s", [asked.site.pk, start_at, asked.end_at]
     if not asked.filters:
         return inside, span
-    which, parameters = _visits(asked, start_at - LONGEST_VISIT)
+    which, parameters = _visits(asked, start_at - LONGEST_VISIT if of is Of.VIEW else BEFORE_ALL)
     return f"{inside} AND x.visit_id IN (SELECT v.id FROM tracking_visit v WHERE {which})", [*span, *parameters]

@@ -9,15 +9,17 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from tracking.dimensions import DIMENSIONS, Of
+from tracking.places import codes_of
 
 MOST_FILTERS = 20
 LONGEST_VALUE = 2_000
 GOAL = "goal"
-# Salts let a visit go on until the end of the day of UTC after the one it began on.
+# Salts let a visit see pages until the end of the day of UTC after the one it began on. Its events may come at any
+# time: a server reports a refund, or somebody comes back to a page that was left open.
 LONGEST_VISIT = dt.timedelta(days=2)
 
 
@@ -85,19 +87,33 @@ def conditions(
     together: dict[tuple[How, str], list[str]] = {}
     for each in filters:
         together.setdefault((each.how, each.dimension), []).append(each.value)
-    span = (site_id, start_at, end_at + LONGEST_VISIT)
+    span = Span(site_id, start_at, end_at + LONGEST_VISIT)
     return [_condition(how, dimension, values, span, goals) for (how, dimension), values in together.items()]
 
 
-def _condition(
-    how: How, dimension: str, values: list[str], span: tuple[Any, ...], goals: Mapping[str, GoalPattern]
-) -> Condition:
+class Span(NamedTuple):
+    """When a visit that is asked about may have seen its pages."""
+
+    site_id: int
+    start_at: dt.datetime
+    end_at: dt.datetime
+
+    def of(self, of: Of) -> Condition:
+        if of is Of.EVENT:
+            return Condition("site_id = %s AND at >= %s", (self.site_id, self.start_at))
+        return Condition("site_id = %s AND at >= %s AND at < %s", tuple(self))
+
+
+def _condition(how: How, dimension: str, values: list[str], span: Span, goals: Mapping[str, GoalPattern]) -> Condition:
     if dimension == GOAL:
         named = [goals[name] for name in goals if _names(how, values, name)]
         events = [goal.pattern for goal in named if goal.is_event]
         paths = [goal.pattern for goal in named if not goal.is_event]
         tests = [(Of.EVENT, "name = ANY(%s)", events), (Of.VIEW, "path LIKE ANY(%s)", paths)]
         return _visits_with(how, tests, span)
+    if dimension == "country" and how is How.HAS:
+        # People know countries by their names, visits by their codes.
+        how, values = How.IS, [code for value in values for code in codes_of(value)]
     known = DIMENSIONS[dimension]
     if known.of is Of.VISIT:
         test, parameter = _test(f"v.{known.column}", how, values)
@@ -113,16 +129,15 @@ def _names(how: How, values: Collection[str], name: str) -> bool:
     return name in values
 
 
-def _visits_with(how: How, tests: Sequence[tuple[Of, str, list[str]]], span: tuple[Any, ...]) -> Condition:
+def _visits_with(how: How, tests: Sequence[tuple[Of, str, list[str]]], span: Span) -> Condition:
     """Ask for visits of which a view or event passes one of the tests; with NOT, for those of which none does."""
     # As EXISTS, each becomes a join: a long list behind IN or NOT IN would be gone through for every visit.
     found = " UNION ALL ".join(
-        f"SELECT visit_id FROM tracking_{of} WHERE site_id = %s AND at >= %s AND at < %s AND {test}"
-        for of, test, _ in tests
+        f"SELECT visit_id FROM tracking_{of} WHERE {span.of(of).sql} AND {test}" for of, test, _ in tests
     )
     return Condition(
         f"{'NOT ' if how is How.NOT else ''}EXISTS (SELECT FROM ({found}) w WHERE w.visit_id = v.id)",
-        tuple(parameter for _, _, values in tests for parameter in (*span, values)),
+        tuple(parameter for of, _, values in tests for parameter in (*span.of(of).parameters, values)),
     )
 
 

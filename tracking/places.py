@@ -244,6 +244,7 @@ def country_name(code: str) -> str:
 
 
 def codes_of(search: str) -> list[str]:
-    """Give the codes of the countries whose English name has `search` in it."""
+    """Give the codes of the countries whose English name has `search` in it; nothing is in that of none, too."""
     wanted = search.strip().lower()
-    return [code for code, name in TERRITORIES.items() if wanted in name.lower() and len(code) == 2]
+    found = [code for code, name in TERRITORIES.items() if wanted in name.lower() and len(code) == 2]
+    return found if wanted else ["", *found]

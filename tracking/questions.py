@@ -156,7 +156,7 @@ def added(told: QueryDict) -> Filter | None:
     dimension, value = told.get("dimension", ""), told.get("value", "").strip()
     if not value:
         return None
-    if dimension == "country":
+    if dimension == "country" and told.get("how") != filters.How.HAS:
         # People write names, visits hold codes.
         value = next((code for code in codes_of(value) if country_name(code).lower() == value.lower()), value.upper())
     found = filters.read([(f"{told.get('how', '')}.{dimension}", sent(dimension, value))])

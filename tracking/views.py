@@ -20,7 +20,7 @@ from tracking.filters import WORDS
 from tracking.installing import ways
 from tracking.moments import counts, local
 from tracking.panels import NO_MATCH, NO_VISIT, whole
-from tracking.places import Credit, credit
+from tracking.places import Credit, country_name, credit
 from tracking.questions import Question
 from tracking.refusals import hosts_that_count, refused_lately
 from tracking.stats import Asked, Bucket
@@ -208,12 +208,13 @@ def export_over_time(request: HttpRequest, domain: str) -> HttpResponse:
 
 @shareable
 def suggestions(request: HttpRequest, domain: str) -> HttpResponse:
-    """Values of a dimension, for the form that adds a filter."""
+    """Values of a dimension as the form that adds a filter understands them: countries by their names."""
     site = get_shown_site_or_404(request, domain)
     _, asked = _asked(request, site)
     dimension = request.GET.get("dimension", "")
     rows = stats.breakdown(asked, dimension, SUGGESTIONS, is_brief=True) if dimension in DIMENSIONS else []
-    return render(request, "tracking/_suggestions.html", {"values": [row.value for row in rows if row.value]})
+    read = country_name if dimension == "country" else str
+    return render(request, "tracking/_suggestions.html", {"values": [read(row.value) for row in rows if row.value]})
 
 
 def _csv(rows: Iterable[Iterable[object]], site: Site, name: str, question: Question) -> HttpResponse:

@@ -12,6 +12,7 @@ from tracking.counting import FIGURES
 from tracking.dimensions import DIMENSIONS, Of
 from tracking.filters import GOAL, Filter, Filters, How
 from tracking.models import Event, Goal, View, Visit
+from tracking.places import country_name
 from tracking.stats import Bucket, Row, Totals
 
 
@@ -113,7 +114,10 @@ class Plain:
         kind = {Of.VISIT: Visit, Of.VIEW: View, Of.EVENT: Event}[known.of]
         for row in (visit, *of_visit):
             if isinstance(row, kind):
-                yield any(_is(how, getattr(row, known.column), value) for value in wanted)
+                told = getattr(row, known.column)
+                if how is How.HAS and dimension == "country":
+                    told = country_name(told)
+                yield any(_is(how, told, value) for value in wanted)
 
 
 def _start(local: dt.datetime, bucket: Bucket) -> dt.datetime:

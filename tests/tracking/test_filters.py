@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sites.models import Site
 from sites.periods import between
-from tests.factories import CHROME, PLAIN, InTest, ask, send_hit
+from tests.factories import CHROME, PLAIN, InTest, ask, send_event, send_hit
 from tests.tracking.plain import Plain, filters_of
 from tracking import stats
 from tracking.dimensions import DIMENSIONS
@@ -123,6 +123,14 @@ def test_contains_means_just_these_letters(owner_client: Client, odd: Plain) -> 
             assert hosts_found(owner_client, urlencode({f"has.{dimension}": part})) == hosts
 
 
+def test_a_country_contains_what_its_name_does(owner_client: Client, odd: Plain) -> None:
+    everybody = hosts_found(owner_client, "")
+    for part in ("german", "GERMANY", "many", ""):
+        assert hosts_found(owner_client, urlencode({"has.country": part})) == everybody
+    for part in ("DE", "United", "Germany!", "%", "_"):
+        assert hosts_found(owner_client, urlencode({"has.country": part})) == set()
+
+
 PARTS = st.sampled_from(TEXTS) | st.sampled_from(TEXTS).flatmap(
     lambda text: st.builds(lambda start, length: text[start : start + length], st.integers(0, 5), st.integers(0, 5))
 )
@@ -176,3 +184,20 @@ def test_the_first_page_of_the_longest_visit_finds_its_last_in_a_period_that_beg
     assert period.start_at == dt.datetime(2025, 11, 11, 23, tzinfo=dt.UTC)
     rows = stats.breakdown(stats.ask(longest, period, filters_of(("is", "entry_page", "/start"))), "page")
     assert [row.value for row in rows] == ["/thanks"]
+
+
+def test_an_event_that_comes_long_after_its_visit_is_found_with_it(site: Site) -> None:
+    """A server reports a refund weeks after the order, or somebody comes back to a page that was left open."""
+    Goal.objects.create(site=site, name="Refunded", kind="event", pattern="refund")
+    later = NOON + dt.timedelta(days=40)
+    send_event(site, "refund", {"plan": "pro"}, view_id=send_hit(site, "/buy", at=NOON), at=later)
+    of_visit, of_event = (between(day, day, site.zone) for day in ("2026-11-10", "2026-12-20"))
+    for told in (("is", "event", "refund"), ("is", "goal", "Refunded")):
+        assert stats.visitors(stats.ask(site, of_visit, filters_of(told))) == 1
+    assert stats.visitors(stats.ask(site, of_visit, filters_of(("not", "event", "refund")))) == 0
+    asked = stats.ask(site, of_event, filters_of(("is", "entry_page", "/buy")))
+    assert [row.value for row in stats.breakdown(asked, "event")] == ["refund"]
+    assert [(each.name, each.value) for each in stats.properties(asked)] == [("plan", "pro")]
+    assert [row.times for row in stats.goals(asked)] == [1]
+    elsewhere = stats.ask(site, of_event, filters_of(("not", "entry_page", "/buy")))
+    assert stats.breakdown(elsewhere, "event") == []

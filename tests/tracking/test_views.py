@@ -397,6 +397,7 @@ def test_chips_say_each_filter_and_lead_to_the_page_without_it(owner_client: Cli
         ("dimension=page&how=has&value=/blog", "period=7d&is.device=Mobile&has.page=%2Fblog"),
         ("dimension=country&how=is&value=germany", "period=7d&is.device=Mobile&is.country=DE"),
         ("dimension=country&how=not&value=de", "period=7d&is.device=Mobile&not.country=DE"),
+        ("dimension=country&how=has&value=United", "period=7d&is.device=Mobile&has.country=United"),
     ],
 )
 def test_the_form_adds_a_filter(owner_client: Client, busy: Site, told: str, query: str) -> None:
@@ -414,6 +415,7 @@ def test_a_form_that_is_not_filled_in_adds_nothing(owner_client: Client, busy: S
 def test_the_form_suggests_what_there_is(owner_client: Client, busy: Site) -> None:
     assert page_of(owner_client, "/shop.example/suggestions/?period=today&dimension=page").count("<option") == 3
     assert '<option value="/old">' in page_of(owner_client, "/shop.example/suggestions/?dimension=page")
+    assert '<option value="Germany">' in page_of(owner_client, "/shop.example/suggestions/?dimension=country")
     assert owner_client.get("/shop.example/suggestions/?dimension=nothing").content.strip() == b""
 
 
