@@ -1,0 +1,130 @@
+"""Children that sync, each of them until it is killed at a statement of one's choice."""
+
+import contextlib
+import datetime as dt
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection as database
+
+from revenue import pager, tasks
+from revenue.models import Connection
+from revenue.sync import catch_up
+
+PAGE_LENGTH = 4
+# The process that has the children starts once: to start anew takes longer than to sync.
+PARENT = "import django; django.setup(); from tests.revenue import mortal; mortal.have_children()"
+# What to do: a tick, the beat's task or the command; for which connection; with what as our time; and before which
+# statement to be killed.
+Order = tuple[str, int, str, int | None]
+# The child's exit status, a signal's number below zero, and how many statements there were if it lived.
+End = tuple[int, int]
+
+
+class Mortals:
+    def __init__(self, parent: "subprocess.Popen[str]") -> None:
+        self._parent = parent
+
+    def do(self, *orders: Order) -> list[End]:
+        """Let a child carry out each order, all at once."""
+        assert self._parent.stdin
+        assert self._parent.stdout
+        self._parent.stdin.write(json.dumps(orders) + "\n")
+        self._parent.stdin.flush()
+        return [(status, count) for status, count in json.loads(self._parent.stdout.readline())]
+
+
+@contextmanager
+def mortals(folder: Path) -> Iterator[Mortals]:
+    """Start the parent with the settings, and on the database, of this process."""
+    known = database.get_connection_params()
+    where = "&".join(f"{name}={quote(str(known[name]), safe='')}" for name in ("host", "port") if known.get(name))
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "humblytics.settings",
+        "DATABASE_URL": f"postgres://{known['user']}:{known.get('password', '')}@/{known['dbname']}?{where}",
+        "HUMBLYTICS_ENCRYPTION_KEYS": settings.HUMBLYTICS_ENCRYPTION_KEYS,
+        "STRIPE_API_BASE": settings.STRIPE_API_BASE,
+        "VAR_DIR": str(folder),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        yield Mortals(parent)
+        parent.communicate()
+    assert parent.returncode == 0
+
+
+def have_children() -> None:
+    pager.PAGE_LENGTH = PAGE_LENGTH
+    for line in sys.stdin:
+        children = [_have_child(order) for order in json.loads(line)]
+        answers = []
+        for child, told in children:
+            with os.fdopen(told) as said:
+                count = int(said.read() or 0)
+            answers.append((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), count))
+        sys.stdout.write(json.dumps(answers) + "\n")
+        sys.stdout.flush()
+
+
+def _have_child(order: Order) -> tuple[int, int]:
+    told, tell = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(tell)
+        return child, told
+    status = 1
+    try:
+        os.write(tell, str(_obey(*order)).encode())
+        status = 0
+    except SystemExit as error:
+        status = int(str(error))
+    finally:
+        os._exit(status)
+
+
+def _obey(what: str, pk: int, now: str, fatal: int | None) -> int:
+    counted = Counted(fatal)
+    match what:
+        case "tick":
+            connection = Connection.objects.select_related("account", "site").get(pk=pk)
+            catch_up(connection, dt.datetime.fromisoformat(now), drain=True)
+        case "task":
+            tasks.sync_connection(pk)
+        case "command":
+            with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+                call_command("sync_revenue")
+    return counted.count
+
+
+class Counted:
+    """Counts the statements and commits of this process, and kills it before one of them."""
+
+    def __init__(self, fatal: int | None) -> None:
+        self.count, self._fatal, self._commit = 0, fatal, database._commit
+        database.execute_wrappers.append(self._execute)
+        database._commit = self._committed
+
+    def _execute(self, execute: Callable[..., Any], *args: Any) -> Any:
+        self._reach()
+        return execute(*args)
+
+    def _committed(self) -> None:
+        self._reach()
+        self._commit()
+
+    def _reach(self) -> None:
+        self.count += 1
+        if self.count == self._fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
