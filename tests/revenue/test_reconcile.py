@@ -138,6 +138,16 @@ def test_a_movement_that_was_never_seen_is_found_by_the_balance(
     assert Finding.objects.get(kind="balance").gone_at == moment(world)
 
 
+def test_what_moves_after_the_balance_was_read_is_not_held_against_it(
+    charge: str, buy: Buy, world: World, connection: Connection
+) -> None:
+    world.advance(HOUR)
+    buy(900)
+    connection.account.refresh_from_db()
+
+    assert catch_up(connection, moment(world), is_verified=True).differences == []
+
+
 def test_a_balance_that_no_movement_explains_stays_a_finding_until_it_is_explained(
     run: Run, charge: str, world: World, sandbox: SandboxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -290,6 +300,7 @@ def test_a_page_view_that_pays_again_and_again_is_pointed_out_and_its_money_coun
         buy(amount, metadata=carried)
     world.advance(30 * DAY)
     # A subscription is bought once, however often it is renewed.
+    run()
     run(is_verified=True)
     assert not Finding.objects.exists()
     buy(119, metadata=carried)
