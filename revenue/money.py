@@ -50,6 +50,11 @@ def format_money(minor: int, currency: str) -> str:
     return format_currency(amount, code, pattern, locale=LOCALE, currency_digits=False)
 
 
+def plain(minor: int, currency: str) -> str:
+    """Write an amount for programs, in the major unit with every decimal it has: `1234.50`."""
+    return str(Decimal(f"{minor}e-{exponent(currency)}"))
+
+
 def format_short(minor: int, currency: str) -> str:
     """Write a round amount with one decimal at most, for the axis of a chart: `€1.5K`."""
     amount = Decimal(f"{minor}e-{exponent(currency)}")

@@ -19,6 +19,7 @@ from typing import Any
 from django.db import connection
 
 from revenue.attribution import Evidence, Model, Reason
+from revenue.crediting import SNAPSHOT
 from revenue.models import Connection, Finding
 from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.money import mean
@@ -27,14 +28,9 @@ from revenue.reconcile import unmatched
 from sites.models import Site
 from sites.periods import Period
 from tracking import counting
-from tracking.counting import Asked
+from tracking.counting import Asked, Relation
+from tracking.filters import conditions
 
-MODELS = {
-    "last_non_direct": "Last source but direct",
-    "last": "Last visit",
-    "first": "First visit of the day",
-}
-DEFAULT_MODEL = "last_non_direct"
 MOST_FINDINGS = 50
 
 
@@ -45,7 +41,7 @@ DIMENSIONS = {
         for name in (
             *("channel", "source", "referrer"),
             *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
-            *("country", "region", "browser", "os", "device"),
+            *("country", "region", "city", "browser", "os", "device"),
         )
     },
     "landing_page": "entry_page",
@@ -64,6 +60,10 @@ class Unattributed:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
+    """`renewals` of the orders renew a subscription and bring `renewed`, before refunds; `purchases` are the orders
+    that are credited to a visit and are none.
+    """
+
     currency: str
     gross: int = 0
     refunded: int = 0
@@ -71,6 +71,9 @@ class Totals:
     failed: int = 0
     fees: int = 0
     orders: int = 0
+    renewals: int = 0
+    renewed: int = 0
+    purchases: int = 0
     attributed: int = 0
     unattributed: int = 0
     elsewhere: int = 0
@@ -169,37 +172,66 @@ SUMS = """
 """
 
 
-def _lines(value: str = "NULL") -> str:
+# Of what filters ask, what the decision keeps no copy of: only the visit itself can tell.
+_OF_VISIT = {"hostname", "exit_page", "click_id"}
+# Renewals are credited to visits of years ago.
+_ANY_TIME = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
+
+
+def _lines(asked: Asked, model: Model, value: str = "NULL") -> tuple[str, dict[str, Any]]:
     """Name `lines`: the ledger of the accounts in the period, each line with whom it is credited to.
 
-    `credit` is "site", "elsewhere" or "nobody". A charge that no decision was made about yet is awaited.
+    `credit` is "site", "elsewhere" or "nobody". A charge that no decision was made about yet is awaited. With
+    filters, only what is credited to a visit that they let through.
     """
-    return f"""
+    joined, condition, parameters = _filtered(asked)
+    sql = f"""
         lines AS (
             SELECT line.kind, line.amount, line.currency, line.occurred_at, line.account_id, line.charge,
                    CASE WHEN decision.reason IS NULL OR decision.reason <> '' THEN 'nobody'
                         WHEN decision.site_id = %(site)s THEN 'site'
                         ELSE 'elsewhere' END AS credit,
                    CASE WHEN line.charge = '' THEN '' ELSE coalesce(decision.reason, %(waiting)s) END AS reason,
+                   coalesce(decision.is_renewal, false) AS is_renewal,
                    {value} AS value
             FROM revenue_ledgerline line
             LEFT JOIN revenue_attribution decision
               ON decision.account_id = line.account_id AND decision.charge = line.charge
              AND decision.model = %(model)s
+            {joined}
             WHERE line.account_id IN ({COUNTED_ACCOUNTS})
-              AND line.occurred_at >= %(start)s AND line.occurred_at < %(end)s
+              AND line.occurred_at >= %(start)s AND line.occurred_at < %(end)s {condition}
         )
     """
-
-
-def _named(site: Site, period: Period, model: Model, until: dt.datetime | None = None) -> dict[str, Any]:
-    return {
-        "site": site.pk,
-        "start": period.start_at,
-        "end": until or period.end_at,
+    named = {
+        "site": asked.site.pk,
+        "start": asked.period.start_at,
+        "end": asked.end_at,
         "model": model,
         "waiting": Reason.WAITING,
     }
+    return sql, named | parameters
+
+
+def _filtered(asked: Asked) -> tuple[str, str, dict[str, Any]]:
+    """Give what lets only the filters' visits through: a join, a condition, and their parameters."""
+    if not asked.filters:
+        return "", "", {}
+    found = conditions(asked.filters, asked.site.pk, _ANY_TIME, asked.end_at, asked.goals)
+    sql, parameters = Relation(
+        "".join(f" AND ({each.sql})" for each in found), [value for each in found for value in each.parameters]
+    ).named("filter")
+    columns = ["visit_id AS id", "landing_page AS entry_path", *SNAPSHOT]
+    visit = ", ".join(f"decision.{column}" for column in columns)
+    seen = ""
+    if any(each.dimension in _OF_VISIT for each in asked.filters):
+        visit += ", seen.hostname, seen.exit_path, seen.click_id"
+        seen = "LEFT JOIN tracking_visit seen ON seen.site_id = decision.site_id AND seen.id = decision.visit_id"
+    return (
+        f"{seen} CROSS JOIN LATERAL (SELECT {visit}) v",
+        f"AND decision.reason = '' AND decision.site_id = %(site)s {sql}",
+        parameters,
+    )
 
 
 def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -263,21 +295,24 @@ def fingerprint(site: Site) -> str:
     return str(text)
 
 
-def totals(site: Site, period: Period, model: Model, until: dt.datetime | None = None) -> list[Totals]:
-    """Sum up the period, or what of it was before `until`: a row per currency, the one with most orders first."""
+def totals(asked: Asked, model: Model) -> list[Totals]:
+    """Sum up the period, a row per currency, the one with most orders first."""
+    lines, parameters = _lines(asked, model)
     found = _rows(
         f"""
-        WITH {_lines()}
+        WITH {lines}
         SELECT currency, credit, reason, {SUMS},
                coalesce(-sum(amount) FILTER (WHERE kind = 'payment_failure'), 0)::bigint AS failed,
-               coalesce(-sum(amount) FILTER (WHERE kind = 'fee'), 0)::bigint AS fees
+               coalesce(-sum(amount) FILTER (WHERE kind = 'fee'), 0)::bigint AS fees,
+               count(*) FILTER (WHERE kind = 'charge' AND is_renewal) AS renewals,
+               coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture') AND is_renewal), 0)::bigint AS renewed
         FROM lines GROUP BY currency, credit, reason ORDER BY currency, credit, orders DESC, reason
         """,
-        _named(site, period, model, until),
+        parameters,
     )
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: dict[str, list[Unattributed]] = defaultdict(list)
-    for currency, credit, reason, gross, refunded, disputed, net, orders, failed, fees in found:
+    for currency, credit, reason, gross, refunded, disputed, net, orders, failed, fees, renewals, renewed in found:
         of_currency = sums[currency]
         of_currency[credit] += net
         if credit == "elsewhere":
@@ -285,6 +320,9 @@ def totals(site: Site, period: Period, model: Model, until: dt.datetime | None =
         if credit == "nobody" and (orders or net):
             reasons[currency].append(Unattributed(Reason(reason) if reason else None, orders, net))
         of_currency.update(gross=gross, refunded=refunded, disputed=disputed, failed=failed, fees=fees, orders=orders)
+        of_currency.update(renewals=renewals, renewed=renewed)
+        if credit == "site":
+            of_currency.update(purchases=orders - renewals)
     answer = [
         Totals(
             currency=currency,
@@ -294,6 +332,9 @@ def totals(site: Site, period: Period, model: Model, until: dt.datetime | None =
             failed=of["failed"],
             fees=of["fees"],
             orders=of["orders"],
+            renewals=of["renewals"],
+            renewed=of["renewed"],
+            purchases=of["purchases"],
             attributed=of["site"],
             unattributed=of["nobody"],
             elsewhere=of["elsewhere"],
@@ -311,9 +352,10 @@ def breakdown(asked: Asked, by: str, model: Model, currency: str, limit: int | N
     """
     assert by in DIMENSIONS
     counted, counted_parameters = counting.by_value(DIMENSIONS[by], asked, ["visitors"]).named("counted")
+    lines, parameters = _lines(asked, model, f"decision.{by}")
     found = _rows(
         f"""
-        WITH {_lines(f"decision.{by}")},
+        WITH {lines},
         money AS (
             SELECT credit = 'nobody' AS is_nobody, CASE credit WHEN 'site' THEN value ELSE '' END AS value,
                    {SUMS}
@@ -338,7 +380,7 @@ def breakdown(asked: Asked, by: str, model: Model, currency: str, limit: int | N
                coalesce(sum(orders), 0)::bigint, coalesce(sum(visitors), 0)::bigint
         FROM ranked GROUP BY is_nobody, is_rest, LEAST(place, %(limit)s + 1) ORDER BY min(place)
         """,
-        {**_named(asked.site, asked.period, model), **counted_parameters, "currency": currency, "limit": limit},
+        {**parameters, **counted_parameters, "currency": currency, "limit": limit},
     )
     rows, others, unattributed = [], None, None
     for is_nobody, is_rest, value, *figures in found:
@@ -354,9 +396,10 @@ def breakdown(asked: Asked, by: str, model: Model, currency: str, limit: int | N
 def by_day(asked: Asked, model: Model, currency: str) -> list[Row]:
     """Give a row for each day of the period, in order; its value is the day as an ISO date."""
     counted, counted_parameters = counting.by_day(asked).named("counted")
+    lines, parameters = _lines(asked, model)
     found = _rows(
         f"""
-        WITH {_lines()},
+        WITH {lines},
         money AS (
             SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day, {SUMS}
             FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' GROUP BY 1
@@ -372,7 +415,7 @@ def by_day(asked: Asked, model: Model, currency: str) -> list[Row]:
         ORDER BY moment
         """,
         {
-            **_named(asked.site, asked.period, model),
+            **parameters,
             **counted_parameters,
             "currency": currency,
             "zone": asked.period.zone.key,
@@ -383,16 +426,15 @@ def by_day(asked: Asked, model: Model, currency: str) -> list[Row]:
     return [Row(day, currency, *figures) for day, *figures in found]
 
 
-def payments(
-    site: Site, period: Period, model: Model, page: int = 1, search: str = "", per_page: int | None = 20
-) -> Payments:
+def payments(asked: Asked, model: Model, page: int = 1, search: str = "", per_page: int | None = 20) -> Payments:
     """List the charges of the period with their decisions; `search` is the id of one, or its session or view.
 
     `per_page=None` gives all of them as one page.
     """
+    lines, parameters = _lines(asked, model, "decision")
     found = _rows(
         f"""
-        WITH {_lines("decision")},
+        WITH {lines},
         charges AS (
             SELECT lines.occurred_at, lines.account_id, lines.charge, lines.currency, lines.amount,
                    lines.reason, value AS decision, charge.payment_intent
@@ -430,7 +472,7 @@ def payments(
         ) session ON true
         ORDER BY occurred_at DESC, charges.charge
         """,
-        {**_named(site, period, model), "search": search, "page": page, "per_page": per_page},
+        {**parameters, "search": search, "page": page, "per_page": per_page},
     )
     rows = tuple(
         Payment(*[*row, Evidence(evidence) if evidence else None, Reason(reason) if reason else None])

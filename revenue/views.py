@@ -1,74 +1,78 @@
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
+from django.conf import settings as django_settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
-from revenue import connecting, stats, tasks
+from revenue import connecting, stats, tables, tasks
 from revenue.attribution import Model
 from revenue.crediting import decide_anew
+from revenue.figures import figures
 from revenue.forms import AttributionForm, ConnectForm
-from revenue.headline import earned, figures
 from revenue.models import AttributionRules, Connection
-from revenue.money import format_money, mean
+from revenue.money import format_money
 from revenue.stats import Totals
-from sites import periods
 from sites.access import get_site_or_404
 from sites.models import Role, Site
-from sites.periods import Period
 from tracking import questions
-from tracking.stats import ask, compared, visitors
+from tracking.counting import Asked, ask
+from tracking.export import csv_response
+from tracking.places import Credit, credit
+from tracking.stats import compared, visitors
 
 ROWS = 10
+ROWS_OF_PAGE = 50
+# What the traffic dashboard shows of it.
+HEADLINE = ("Net revenue", "Payments", "Revenue per visitor", "Conversion rate")
 FALLBACK_CURRENCY = "usd"
 MODELS = {
-    Model.LAST_NON_DIRECT: "Credit the last source but direct",
-    Model.LAST: "Credit the last visit",
-    Model.FIRST: "Credit the day’s first visit",
+    Model.LAST_NON_DIRECT: "Last source but direct",
+    Model.LAST: "Last visit",
+    Model.FIRST: "First visit of the day",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the address of a page or panel asks for."""
+    """What the address of a page or panel asks for: of which visits and days, credited how, in which currency."""
 
-    period: Period
+    visits: questions.Question
+    asked: Asked
     model: Model
     currency: str
 
     @property
     def query(self) -> str:
         """The part of an address that asks for the same."""
-        if self.period.name:
-            days = {"period": self.period.name}
-        else:
-            days = {"from": f"{self.period.first_on}", "to": f"{self.period.last_on}"}
-        return f"{urlencode(days)}&{self.beside_period}"
-
-    @property
-    def beside_period(self) -> str:
-        return urlencode({"model": self.model, "currency": self.currency})
+        return self.visits.query
 
 
 def _asked(request: HttpRequest, site: Site) -> Question:
     """Read the address; what is missing or not understood gives the default."""
-    period = periods.from_query(request.GET.dict(), timezone.now(), site.zone)
     name, currency = request.GET.get("model"), request.GET.get("currency", "").lower()
+    beside = []
+    if name in list(Model) and name != Model.LAST_NON_DIRECT:
+        beside.append(("model", str(name)))
+    if re.fullmatch(r"[a-z]{3}", currency):
+        beside.append(("currency", currency))
+    visits = questions.read(request.GET, timezone.now(), site.zone, tuple(beside))
+    asked = ask(site, visits.period, visits.filters)
     model = Model(name) if name in list(Model) else Model.LAST_NON_DIRECT
-    if not re.fullmatch(r"[a-z]{3}", currency):
-        found = stats.totals(site, period, model)
+    if "currency" not in dict(beside):
+        found = stats.totals(asked, model)
         currency = found[0].currency if found else _account_currency(site)
-    return Question(period, model, currency)
+    return Question(visits, asked, model, currency)
 
 
 def _account_currency(site: Site) -> str:
@@ -81,10 +85,25 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
     context = {"site": site, "section": "revenue"}
     if not stats.connections(site):
         return render(request, "revenue/not_connected.html", context)
-    asked = _asked(request, site)
-    context |= {"asked": asked, "periods": periods.LABELS, "models": MODELS, **_totals(site, asked)}
-    context["days"] = stats.by_day(ask(site, asked.period), asked.model, asked.currency)
+    about = _asked(request, site)
+    if added := questions.added(request.GET):
+        return redirect(f"{request.path}?{about.visits.adding(added)}")
+    shown = _totals(site, about)
+    context |= {
+        **questions.choices(about.visits, _page_url(site)),
+        "asked": about,
+        "models": [(model, label, about.visits.with_beside("model", model)) for model, label in MODELS.items()],
+        "model_label": MODELS[about.model],
+        "currency_queries": [(code, about.visits.with_beside("currency", code)) for code in shown["currencies"]],
+        "cards": tables.first_shown(about.visits),
+        "days": stats.by_day(about.asked, about.model, about.currency),
+        **shown,
+    }
     return render(request, "revenue/dashboard.html", context)
+
+
+def _page_url(site: Site) -> str:
+    return reverse("revenue:dashboard", args=[site.domain])
 
 
 def as_of(request: HttpRequest, domain: str) -> HttpResponse:
@@ -99,79 +118,83 @@ def as_of(request: HttpRequest, domain: str) -> HttpResponse:
 
 def totals(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
-    asked = _asked(request, site)
-    return render(request, "revenue/_totals.html", {"site": site, "asked": asked, **_totals(site, asked)})
+    about = _asked(request, site)
+    return render(request, "revenue/_totals.html", {"site": site, "asked": about, **_totals(site, about)})
 
 
 def headline(request: HttpRequest, domain: str) -> HttpResponse:
-    """The period's revenue for the traffic dashboard, of all visits; nothing without a Stripe account."""
+    """The period's revenue for the traffic dashboard, of the same visits; nothing without a Stripe account."""
     site = get_site_or_404(request, domain)
     if not stats.connections(site):
         return HttpResponse()
-    now, asked = timezone.now(), _asked(request, site)
-    told = questions.read(request.GET, now, site.zone)
-    visits, before = ask(site, asked.period), None
-    if told.versus != "none" and not told.filters:
-        before = earned(compared(visits, now, told.against), asked.model, asked.currency)
-    found = figures(
-        earned(visits, asked.model, asked.currency), before, asked.currency, "of all visits" if told.filters else ""
-    )
-    return render(request, "revenue/_headline.html", {"site": site, "asked": asked, "figures": found})
+    about = _asked(request, site)
+    shown = [each for each in _totals(site, about)["figures"] if each.label in HEADLINE]
+    return render(request, "revenue/_headline.html", {"site": site, "asked": about, "figures": shown})
 
 
 def by_day(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
-    asked = _asked(request, site)
-    days = stats.by_day(ask(site, asked.period), asked.model, asked.currency)
-    return render(request, "revenue/_by_day.html", {"site": site, "asked": asked, "days": days})
+    about = _asked(request, site)
+    days = stats.by_day(about.asked, about.model, about.currency)
+    return render(request, "revenue/_by_day.html", {"site": site, "asked": about, "days": days})
 
 
-def channels(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_channels.html", "channel")
+def panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
+    """The best ten rows of a panel, in its card."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    context = {
+        "site": site,
+        "question": about.visits,
+        "page_url": _page_url(site),
+        "table": tables.brief(name, about.visits, about.asked, about.model, about.currency, ROWS),
+        "card": tables.TABS_OF[name],
+        "redrawn_on": "revenue-changed",
+        "credit": _credit(name),
+    }
+    return render(request, "tracking/_panel.html", context)
 
 
-def sources(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_sources.html", "source")
+def details(request: HttpRequest, domain: str, name: str) -> HttpResponse:
+    """All rows of a panel with all their figures, in pages, and a search."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    page, search = questions.page_number(request.GET), questions.searched(request.GET)
+    table = tables.whole(name, about.visits, about.asked, about.model, about.currency, search)
+    context = {
+        "site": site,
+        "section": "revenue",
+        "back": "Revenue",
+        "question": about.visits,
+        "page_url": _page_url(site),
+        "table": table.page(page, ROWS_OF_PAGE),
+        "page": page,
+        "has_next": len(table.lines) > page * ROWS_OF_PAGE,
+        "search": search,
+        "credit": _credit(name),
+    }
+    return render(request, "tracking/details.html", context)
 
 
-def referrers(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_referrers.html", "referrer")
+def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
+    """All rows of a panel as CSV."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    rows = tables.export(name, about.visits, about.asked, about.model, about.currency)
+    return csv_response(rows, site, f"revenue-{name}", about.visits)
 
 
-def campaigns(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_campaigns.html", "utm_campaign")
-
-
-def landing_pages(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_landing_pages.html", "landing_page")
-
-
-def purchase_pages(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_purchase_pages.html", "page")
-
-
-def countries(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_countries.html", "country")
-
-
-def browsers(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_browsers.html", "browser")
-
-
-def operating_systems(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_operating_systems.html", "os")
-
-
-def devices(request: HttpRequest, domain: str) -> HttpResponse:
-    return _breakdown(request, domain, "revenue/_devices.html", "device")
+def _credit(name: str) -> Credit | None:
+    """Give what the maker of the places' data wants to be shown beside them."""
+    return credit(django_settings.GEOIP_PATH) if tables.TABS_OF[name].name == "places" else None
 
 
 def payments(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
-    asked = _asked(request, site)
-    page, search = _page(request.GET.get("page", "")), request.GET.get("search", "").strip()
-    found = stats.payments(site, asked.period, asked.model, page, search)
-    context = {"site": site, "asked": asked, "found": found, "search": search}
+    about = _asked(request, site)
+    page, search = questions.page_number(request.GET), questions.searched(request.GET)
+    found = stats.payments(about.asked, about.model, page, search)
+    context = {"site": site, "asked": about, "found": found, "search": search}
     return render(request, "revenue/_payments.html", context)
 
 
@@ -228,13 +251,6 @@ def disconnect(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     return redirect("revenue:settings", domain)
 
 
-def _breakdown(request: HttpRequest, domain: str, template: str, by: str) -> HttpResponse:
-    site = get_site_or_404(request, domain)
-    asked = _asked(request, site)
-    found = stats.breakdown(ask(site, asked.period), by, asked.model, asked.currency, ROWS)
-    return render(request, template, {"found": found, "address": request.get_full_path()})
-
-
 def _connection(request: HttpRequest, domain: str, number: int) -> Connection:
     site = get_site_or_404(request, domain, Role.ADMIN)
     return get_object_or_404(Connection.objects.select_related("account"), site=site, pk=number)
@@ -245,27 +261,29 @@ def _sync_soon(connection: Connection) -> None:
     transaction.on_commit(lambda: tasks.sync_connection.delay(connection.pk), robust=True)
 
 
-def _page(text: str) -> int:
-    """Read a page's number; anything else is the first page."""
-    return max(int(text), 1) if re.fullmatch(r"[0-9]{1,6}", text) else 1
-
-
-def _totals(site: Site, asked: Question) -> dict[str, Any]:
+def _totals(site: Site, about: Question) -> dict[str, Any]:
     """Give what the headline shows: the totals of one currency, and of which other currencies there are some."""
-    found = stats.totals(site, asked.period, asked.model)
-    total = next((row for row in found if row.currency == asked.currency), Totals(asked.currency))
-    seen = visitors(ask(site, asked.period))
+    found = stats.totals(about.asked, about.model)
+    total = _in_currency(found, about.currency)
+    seen = visitors(about.asked)
+    earlier = None
+    if about.visits.versus != "none":
+        against = compared(about.asked, timezone.now(), about.visits.against)
+        earlier = _in_currency(stats.totals(against, about.model), about.currency), visitors(against)
     connected = stats.connections(site)
+    fees = " + ".join(format_money(row.fees, row.currency) for row in found if row.fees)
     return {
         "total": total,
-        "currencies": sorted({row.currency for row in found if row.orders or row.net} | {asked.currency}),
-        "fees": " + ".join(format_money(row.fees, row.currency) for row in found if row.fees),
-        "visitors": seen,
-        "per_visitor": mean(total.net, seen) if seen else None,
+        "figures": figures((total, seen), earlier, fees),
+        "currencies": sorted({row.currency for row in found if row.orders or row.net} | {about.currency}),
         "connections": connected,
         "is_test_money": not any(each.account.livemode for each in connected),
         "as_of": stats.as_of(connected),
         "unsettled": stats.unsettled(connected),
-        "outside": stats.outside_stripe(site, asked.period).get(asked.currency),
+        "outside": stats.outside_stripe(site, about.visits.period).get(about.currency),
         "state": stats.fingerprint(site),
     }
+
+
+def _in_currency(found: list[Totals], currency: str) -> Totals:
+    return next((row for row in found if row.currency == currency), Totals(currency))

@@ -75,15 +75,15 @@ class Shop:
 
     def money(self) -> dict[str, object]:
         """Every figure of money there is, under every model."""
-        period, asked = self.period, ask(self.site, self.period)
+        asked = ask(self.site, self.period)
         found: dict[str, object] = {}
         for model in Model:
-            found[model] = totals = stats.totals(self.site, period, model)
+            found[model] = totals = stats.totals(asked, model)
             for currency in [total.currency for total in totals]:
                 found[f"{model} {currency} by day"] = stats.by_day(asked, model, currency)
                 for by in stats.DIMENSIONS:
                     found[f"{model} {currency} by {by}"] = stats.breakdown(asked, by, model, currency)
-            found[f"{model} payments"] = stats.payments(self.site, period, model)
+            found[f"{model} payments"] = stats.payments(asked, model)
         return found
 
 
@@ -160,7 +160,7 @@ def test_no_figure_of_money_and_no_split_test_changes_when_visits_are_deleted(
     sold: Shop, split_test: SplitTest
 ) -> None:
     money, tested = sold.money(), results_of(split_test)
-    reasons = {each.reason for each in stats.totals(sold.site, sold.period, Model.LAST)[0].reasons}
+    reasons = {each.reason for each in stats.totals(ask(sold.site, sold.period), Model.LAST)[0].reasons}
     assert reasons == {Reason.NO_ID, Reason.OTHER_SITE, Reason.WAITING}
     assert [arm.visitors for arm in tested.arms] == [1, 2]
     assert tested.excluded == 1
@@ -191,12 +191,12 @@ def test_no_later_sync_and_no_new_rule_takes_a_payment_from_a_visit_that_was_del
 def test_a_decision_stands_too_when_only_the_credited_visit_was_deleted(
     sold: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payments = {model: stats.payments(sold.site, sold.period, model) for model in Model}
+    payments = {model: stats.payments(ask(sold.site, sold.period), model) for model in Model}
     # One order came with the visitor's second visit, which was direct.
     assert Visit.objects.filter(source="Google").delete()[0] == 1
     monkeypatch.setattr(attribution, "RULES_VERSION", attribution.RULES_VERSION + 1)
     sold.sync()
-    assert {model: stats.payments(sold.site, sold.period, model) for model in Model} == payments
+    assert {model: stats.payments(ask(sold.site, sold.period), model) for model in Model} == payments
     assert Attribution.objects.filter(source="Google").count() == 5
 
 

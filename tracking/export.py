@@ -1,12 +1,25 @@
 """Rows for CSV files, safe to be opened by a spreadsheet."""
 
-from collections.abc import Iterator, Sequence
+import csv
+from collections.abc import Iterable, Iterator, Sequence
 
+from django.http import HttpResponse
+
+from sites.models import Site
+from tracking.questions import Question
 from tracking.stats import Bucket, Point
 from tracking.tables import Table
 
 # A cell that begins with one of these is run as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_response(rows: Iterable[Iterable[object]], site: Site, name: str, question: Question) -> HttpResponse:
+    days = f"{question.period.first_on}_{question.period.last_on}"
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{site.domain}_{name}_{days}.csv"'
+    csv.writer(response).writerows(rows)
+    return response
 
 
 def of_table(table: Table) -> Iterator[list[object]]:

@@ -91,21 +91,28 @@ def _figure(metric: Metric, counted: Comparison) -> Figure:
     write = written(metric)
     if is_mean and not counted.previous.visits:
         return Figure(metric, LABELS[metric], write(now))
-    changed = _points(now - before) if metric is Metric.BOUNCE_RATE else change_of(now, before)
-    return Figure(metric, LABELS[metric], write(now), *changed, note=f"from {write(before)}")
+    change = points(now - before, is_good=False) if metric is Metric.BOUNCE_RATE else change_of(now, before)
+    return Figure(metric, LABELS[metric], write(now), *change, note=f"from {write(before)}")
 
 
-def _points(points: int) -> tuple[str, str]:
-    direction = "bad" if points > 0 else "good" if points < 0 else ""
-    return f"{_signed(points)} {'point' if abs(points) == 1 else 'points'}", direction
+def points(change: int, *, is_good: bool) -> tuple[str, str]:
+    """Give a change of percent points and its direction, where more `is_good` or is not."""
+    return f"{_signed(change)} {'point' if abs(change) == 1 else 'points'}", _direction(change, is_good)
 
 
-def change_of(now: int, before: int) -> tuple[str, str]:
-    """Give the change in percent, and its direction when more is better; nothing when there was nothing, or less."""
+def change_of(now: int, before: int, *, is_good: bool = True) -> tuple[str, str]:
+    """Give the change in percent and its direction, where more `is_good` or is not.
+
+    Nothing when there was nothing before, or less.
+    """
     if before <= 0:
         return "", ""
     percent = round(100 * (now - before) / before)
-    return f"{_signed(percent)}%", "good" if percent > 0 else "bad" if percent < 0 else ""
+    return f"{_signed(percent)}%", _direction(percent, is_good)
+
+
+def _direction(change: int, is_good: bool) -> str:
+    return "" if not change else "good" if (change > 0) == is_good else "bad"
 
 
 def _signed(number: int) -> str:

@@ -11,12 +11,25 @@ from django.http import QueryDict
 from sites import periods
 from sites.periods import Period
 from tracking import filters
+from tracking.dimensions import DIMENSIONS
 from tracking.figures import Metric
 from tracking.filters import WORDS, Filter, Filters
 from tracking.panels import named, sent
 from tracking.places import codes_of, country_name
 from tracking.stats import Bucket
 
+# The keys that pick a period.
+KEYS = {
+    "today": "t",
+    "yesterday": "y",
+    "7d": "w",
+    "30d": "m",
+    "90d": "q",
+    "month": "c",
+    "last-month": "p",
+    "year": "a",
+    "12mo": "l",
+}
 VERSUS = {"previous": "vs. the period before", "year": "vs. the year before", "none": "No comparison"}
 MOST_HOURLY_DAYS = 7
 MOST_DAILY_DAYS = 366
@@ -37,6 +50,8 @@ class Question:
     versus: str = "previous"
     bucket: Bucket | None = None
     metric: Metric = Metric.VISITORS
+    # What another page's addresses say beside this.
+    beside: tuple[tuple[str, str], ...] = ()
 
     @property
     def against(self) -> Period:
@@ -73,13 +88,14 @@ class Question:
             told["by"] = self.bucket
         if self.metric is not Metric.VISITORS:
             told["metric"] = self.metric
-        return "&".join(filter(None, [urlencode(told), filters.write(self.filters)]))
+        return "&".join(filter(None, [urlencode([*told.items(), *self.beside]), filters.write(self.filters)]))
 
     @property
     def beside_period(self) -> list[tuple[str, str]]:
         """The parameters of `query` but for those that say the period."""
         told = parse_qsl(self.query, keep_blank_values=True)
-        return [(name, value) for name, value in told if name in ("versus", "by", "metric")]
+        names = {"versus", "by", "metric", *(name for name, _ in self.beside)}
+        return [(name, value) for name, value in told if name in names]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -123,6 +139,11 @@ class Question:
     def by(self, bucket: Bucket) -> str:
         return replace(self, bucket=bucket).query
 
+    def with_beside(self, name: str, value: str) -> str:
+        """Give the query that says something else of what stands beside."""
+        others = tuple(pair for pair in self.beside if pair[0] != name)
+        return replace(self, beside=(*others, (name, value))).query
+
     def during(self, name: str) -> str:
         """Give the query for a named period."""
         others = replace(self, bucket=None).query.split("&")
@@ -137,7 +158,9 @@ def _in_words(group: list[Filter]) -> str:
     return f"{filters.label(first.dimension)} {WORDS[first.how]} {values}"
 
 
-def read(told: QueryDict, now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Question:
+def read(
+    told: QueryDict, now: dt.datetime, zone: zoneinfo.ZoneInfo, beside: tuple[tuple[str, str], ...] = ()
+) -> Question:
     """Read an address; what is missing or not understood gives what is usual."""
     plain: Mapping[str, str] = told.dict()  # type: ignore[assignment]
     pairs = [(key, value) for key, values in told.lists() for value in values]
@@ -148,7 +171,21 @@ def read(told: QueryDict, now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Question
         versus=versus if versus in VERSUS else "previous",
         bucket=Bucket(by) if by in list(Bucket) else None,
         metric=Metric(metric) if metric in list(Metric) else Metric.VISITORS,
+        beside=beside,
     )
+
+
+def choices(question: Question, page_url: str) -> dict[str, object]:
+    """Give what the choices of period, comparison and filters are drawn from, for the page of that address."""
+    return {
+        "question": question,
+        "page_url": page_url,
+        "periods": [(name, label, question.during(name), KEYS[name]) for name, label in periods.LABELS.items()],
+        "dimensions": DIMENSIONS.values(),
+        "ways": [(how.value, words) for how, words in WORDS.items()],
+        "versus": [(name, label, question.compared(name)) for name, label in VERSUS.items()],
+        "versus_label": VERSUS[question.versus],
+    }
 
 
 def added(told: QueryDict) -> Filter | None:
@@ -161,3 +198,14 @@ def added(told: QueryDict) -> Filter | None:
         value = next((code for code in codes_of(value) if country_name(code).lower() == value.lower()), value.upper())
     found = filters.read([(f"{told.get('how', '')}.{dimension}", sent(dimension, value))])
     return found[0] if found else None
+
+
+def page_number(told: QueryDict) -> int:
+    """Read which page of a list is asked for; anything else is the first."""
+    text = told.get("page", "")
+    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+
+
+def searched(told: QueryDict) -> str:
+    """Read what a list is searched for; "" for nothing."""
+    return str(told.get("search", "")).replace("\0", "").strip()[:200]

@@ -1,10 +1,9 @@
-import csv
-from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -16,7 +15,6 @@ from tracking import export, questions, stats, tables
 from tracking.charts import bar_chart
 from tracking.dimensions import DIMENSIONS
 from tracking.figures import LABELS, figures, marks, steps, written
-from tracking.filters import WORDS
 from tracking.installing import ways
 from tracking.moments import counts, local
 from tracking.panels import NO_MATCH, NO_VISIT, whole
@@ -26,18 +24,6 @@ from tracking.refusals import hosts_that_count, refused_lately
 from tracking.stats import Asked, Bucket
 
 ROWS_OF_PAGE = 50
-# The keys that pick a period on the dashboard.
-KEYS = {
-    "today": "t",
-    "yesterday": "y",
-    "7d": "w",
-    "30d": "m",
-    "90d": "q",
-    "month": "c",
-    "last-month": "p",
-    "year": "a",
-    "12mo": "l",
-}
 SUGGESTIONS = 50
 
 
@@ -59,12 +45,7 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
     context = {
         "site": site,
         "section": "dashboard",
-        "question": question,
-        "periods": [(name, label, question.during(name), KEYS[name]) for name, label in periods.LABELS.items()],
-        "dimensions": DIMENSIONS.values(),
-        "ways": [(how.value, words) for how, words in WORDS.items()],
-        "versus": [(name, label, question.compared(name)) for name, label in questions.VERSUS.items()],
-        "versus_label": questions.VERSUS[question.versus],
+        **questions.choices(question, _page_url(site)),
         "figures": [
             (figure, question.showing(figure.metric), figure.metric is question.metric)
             for figure in figures(counted, is_compared=question.versus != "none")
@@ -157,6 +138,7 @@ def panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     context = {
         "site": site,
         "question": question,
+        "page_url": _page_url(site),
         "table": table,
         "card": tables.TABS_OF[name],
         "credit": _credit(name),
@@ -174,12 +156,13 @@ def details(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """All rows of a panel with all their figures, in pages, and a search."""
     site = get_shown_site_or_404(request, domain)
     question, asked = _asked(request, site)
-    page, search = _page(request.GET.get("page", "")), request.GET.get("search", "").replace("\0", "").strip()[:200]
+    page, search = questions.page_number(request.GET), questions.searched(request.GET)
     table = tables.table(name, question, asked, ROWS_OF_PAGE + 1, ROWS_OF_PAGE * (page - 1), search)
     context = {
         "site": site,
         "section": "dashboard",
         "question": question,
+        "page_url": _page_url(site),
         "table": table.up_to(ROWS_OF_PAGE),
         "page": page,
         "has_next": len(table.lines) > ROWS_OF_PAGE,
@@ -194,7 +177,7 @@ def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """All rows of a panel as CSV; shares are 0 to 1, times are seconds."""
     site = get_shown_site_or_404(request, domain)
     question, asked = _asked(request, site)
-    return _csv(export.of_table(tables.table(name, question, asked, limit=None)), site, name, question)
+    return export.csv_response(export.of_table(tables.table(name, question, asked, limit=None)), site, name, question)
 
 
 @shareable
@@ -203,7 +186,7 @@ def export_over_time(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_shown_site_or_404(request, domain)
     question, asked = _asked(request, site)
     points = stats.over_time(asked, question.chart_bucket)
-    return _csv(export.of_points(points, question.chart_bucket), site, "over-time", question)
+    return export.csv_response(export.of_points(points, question.chart_bucket), site, "over-time", question)
 
 
 @shareable
@@ -217,14 +200,5 @@ def suggestions(request: HttpRequest, domain: str) -> HttpResponse:
     return render(request, "tracking/_suggestions.html", {"values": [read(row.value) for row in rows if row.value]})
 
 
-def _csv(rows: Iterable[Iterable[object]], site: Site, name: str, question: Question) -> HttpResponse:
-    days = f"{question.period.first_on}_{question.period.last_on}"
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{site.domain}_{name}_{days}.csv"'
-    csv.writer(response).writerows(rows)
-    return response
-
-
-def _page(text: str) -> int:
-    """Read a page's number; anything else is the first page."""
-    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+def _page_url(site: Site) -> str:
+    return reverse("tracking:dashboard", args=[site.domain])

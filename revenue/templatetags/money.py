@@ -1,17 +1,15 @@
-"""Money in pages: amounts as text, breakdowns and charts of money laid out for the components that draw them."""
+"""Money in pages: amounts as text, and charts of money laid out for the component that draws them."""
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django import template
-from django.conf import settings
 
 from revenue.money import format_money, format_short
-from revenue.stats import Breakdown, Row
+from revenue.stats import Row
 from tracking.charts import GAP, X_LABELS, grid_step
-from tracking.places import country_name, credit
 
 register = template.Library()
 register.filter("money", format_money)
@@ -19,47 +17,6 @@ register.filter("money", format_money)
 # A bar for each day, and beyond a year of them a bar for each month.
 MOST_BARS = 366
 GRID_LINES = 4
-
-
-@register.inclusion_tag("components/_breakdown.html")
-def money_breakdown(
-    found: Breakdown,
-    url: str,
-    id: str,
-    title: str,
-    heading: str,
-    nameless: str,
-    empty: str,
-    are_countries: bool = False,
-) -> dict[str, Any]:
-    """Lay out a breakdown by texts, or by country codes; `nameless` stands for the empty value.
-
-    The panel is drawn again from `url` when revenue has changed.
-    """
-    name: Callable[[str], str] = country_name if are_countries else str
-    rows = [(name(row.value) or nameless, row, f"{row.visitors:,}") for row in found.rows]
-    if found.others:
-        rows.append(("Everything else", found.others, f"{found.others.visitors:,}"))
-    if found.unattributed:
-        rows.append(("Not attributed", found.unattributed, "–"))
-    most = max((row.net for _, row, _ in rows), default=0)
-    return {
-        "id": id,
-        "title": title,
-        "url": url,
-        "event": "revenue-changed",
-        "columns": [heading, "Revenue", "Payments", "Visitors"],
-        "rows": [
-            {
-                "label": label,
-                "cells": [format_money(row.net, row.currency), f"{row.orders:,}", visitors],
-                "share": round(100 * max(row.net, 0) / most, 2) if most > 0 else 0,
-            }
-            for label, row, visitors in rows
-        ],
-        "empty": empty,
-        "credit": credit(settings.GEOIP_PATH) if are_countries else None,
-    }
 
 
 @register.inclusion_tag("components/_timeseries.html")

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from revenue import connecting, stats, tasks
+from revenue import connecting, stats, tables, tasks
 from revenue.attribution import Evidence, Reason
 from revenue.models import Attribution, Connection, InvoicePayment, LedgerLine, StripeAccount
 from revenue.stripe_client import PERMISSIONS
@@ -17,10 +17,9 @@ from tests.factories import MembershipFactory, send_hit
 from tests.mmdb import write_mmdb
 
 KEY = "sk_test_51Hxcafecafecafecafecafe"
-PANELS = (
-    *("as-of", "totals", "by-day", "channels", "sources", "referrers", "campaigns", "landing-pages"),
-    *("purchase-pages", "countries", "browsers", "operating-systems", "devices", "payments"),
-)
+PARTS = ("as-of", "totals", "by-day", "payments")
+CARDS = {"sources": "channels", "pages": "landing-pages", "campaigns": "campaigns", "places": "countries"}
+CARDS |= {"devices": "browsers"}
 PAGE = "/shop.example/revenue/"
 SETTINGS = "/shop.example/settings/revenue/"
 
@@ -81,12 +80,16 @@ def test_the_page_says_what_is_attributed_and_what_is_not(owner_client: Client, 
 
 def test_every_panel_is_on_the_page_and_answers_alone(owner_client: Client, paid: Connection) -> None:
     page = owner_client.get(PAGE).content.decode()
-    for name in PANELS:
-        assert f'id="{name}"' in page
-        assert f'"{PAGE}{name}/?' in page
-        answer = owner_client.get(f"{PAGE}{name}/?period=30d&model=last&currency=eur")
+    for card, panel in {**CARDS, **dict(zip(PARTS, PARTS, strict=True))}.items():
+        assert f'id="{card}"' in page
+        assert f'"{PAGE}{panel}/?' in page
+    for card, panel in [
+        *((tables.TABS_OF[name].name, name) for name in tables.PANELS),
+        *zip(PARTS, PARTS, strict=True),
+    ]:
+        answer = owner_client.get(f"{PAGE}{panel}/?period=30d&model=last&currency=eur")
         assert answer.status_code == 200
-        assert f'id="{name}"' in answer.content.decode()
+        assert f'id="{card}"' in answer.content.decode()
         assert "<html" not in answer.content.decode()
 
 
@@ -99,14 +102,14 @@ def test_a_panel_shows_money_and_visitors(owner_client: Client, paid: Connection
 
 
 def test_panels_without_anything_say_so(owner_client: Client, connection: Connection) -> None:
-    for name in PANELS[2:]:
+    for name in (*tables.PANELS, "by-day", "payments"):
         assert 'class="empty"' in owner_client.get(f"{PAGE}{name}/").content.decode()
 
 
 def test_another_currency_is_chosen_and_never_added(owner_client: Client, site: Site, paid: Connection) -> None:
     pay(paid, "ch_3", 700, "usd", site=site, channel="Direct")
     euro = owner_client.get(PAGE).content.decode()
-    assert '<option value="usd">USD</option>' in euro
+    assert 'id="currency-usd" href="?period=30d&amp;currency=usd"' in euro
     assert "$7.00" not in euro
     dollar = owner_client.get(f"{PAGE}?currency=usd").content.decode()
     assert "Stripe’s total <strong>$7.00</strong>" in dollar
@@ -268,7 +271,7 @@ def test_only_admins_see_the_settings(site: Site, connection: Connection, queued
 
 
 def test_strangers_find_nothing(stranger_client: Client, paid: Connection) -> None:
-    for address in (PAGE, SETTINGS, *(f"{PAGE}{name}/" for name in PANELS)):
+    for address in (PAGE, SETTINGS, *(f"{PAGE}{name}/" for name in (*tables.PANELS, *PARTS))):
         assert stranger_client.get(address).status_code == 404
 
 
@@ -278,7 +281,8 @@ def test_countries_are_shown_with_the_credit_that_their_maker_asks_for(
     made = write_mmdb(tmp_path / "places.mmdb", {"91.64.0.0/16": {"country": {"iso_code": "DE"}}}, "DBIP-Country-Lite")
     settings.GEOIP_PATH = str(made)
     link = '<a href="https://db-ip.com">IP Geolocation by DB-IP</a>'
-    assert [name for name in PANELS if link in owner_client.get(f"{PAGE}{name}/").content.decode()] == ["countries"]
+    shown = [name for name in tables.PANELS if link in owner_client.get(f"{PAGE}{name}/").content.decode()]
+    assert shown == ["countries", "regions", "cities"]
     settings.GEOIP_PATH = ""
     assert link not in owner_client.get(f"{PAGE}countries/").content.decode()
 
@@ -310,11 +314,14 @@ def test_the_headline_is_compared_with_the_same_part_of_the_period_before(
         ("Net revenue", "€120.00", "+50%", "from €80.00"),
         ("Payments", "2", "+100%", "from 1"),
         ("Revenue per visitor", "€60.00", "−25%", "from €80.00"),
+        ("Conversion rate", "100.00%", "±0%", "from 100.00%"),
     ]
     assert headline(owner_client, "period=today&versus=year")[0] == ("Net revenue", "€120.00", "", "from €0.00")
     assert headline(owner_client, "period=today&versus=year")[2] == ("Revenue per visitor", "€60.00", "", "")
     assert headline(owner_client, "period=today&versus=none")[0] == ("Net revenue", "€120.00", "", "")
-    assert headline(owner_client, "period=today&is.country=DE")[0] == ("Net revenue", "€120.00", "", "of all visits")
+    filtered = "period=today&is.channel=Direct"
+    assert headline(owner_client, filtered)[0] == ("Net revenue", "€120.00", "+50%", "from €80.00")
+    assert headline(owner_client, "period=today&is.channel=Email")[0] == ("Net revenue", "€0.00", "", "from €0.00")
     assert headline(owner_client, "from=2026-01-01&to=2026-01-31")[2] == ("Revenue per visitor", "–", "", "")
 
 
@@ -323,5 +330,5 @@ def test_the_headline_leads_to_where_its_money_came_from(owner_client: Client, p
     address = re.search(r'<a href="([^"]*)" title="Show where it came from">Net revenue</a>', page)
     assert address
     answer = owner_client.get(html.unescape(address[1]))
-    assert answer.context["asked"].period.name == "7d"
+    assert answer.context["asked"].visits.period.name == "7d"
     assert "€1,284.50" in answer.content.decode()

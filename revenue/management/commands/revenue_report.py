@@ -60,7 +60,7 @@ def _period(first: str | None, last: str | None, site: Site) -> Period:
 
 
 def _report(site: Site, period: Period, by: str) -> dict[str, Any]:
-    totals = stats.totals(site, period, MODEL)
+    totals = stats.totals(ask(site, period), MODEL)
     currencies = [total.currency for total in totals]
     return {
         "site": site.domain,
@@ -75,7 +75,7 @@ def _report(site: Site, period: Period, by: str) -> dict[str, Any]:
 
 def _rows(site: Site, period: Period, by: str, currencies: Sequence[str]) -> Iterator[dict[str, Any]]:
     if by == "payment":
-        yield from map(_payment, stats.payments(site, period, MODEL, per_page=None).rows)
+        yield from map(_payment, stats.payments(ask(site, period), MODEL, per_page=None).rows)
         return
     asked = ask(site, period)
     for currency in currencies:
