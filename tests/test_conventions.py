@@ -48,6 +48,7 @@ SAMPLES = {
     "IntConverter": 1,
     "PanelConverter": "goals",
     "PathConverter": "x",
+    "RevenuePanelConverter": "cities",
     "SlugConverter": "x",
     "StringConverter": "x",
     "UUIDConverter": uuid.UUID(int=1),

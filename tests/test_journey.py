@@ -180,15 +180,16 @@ def test_from_a_new_site_to_what_each_variant_earned(stack: Stack, browser: Brow
         # The worker's own beat brings it in: no command is run and Stripe calls nobody.
         admin.goto(f"{stack.url}/{DOMAIN}/revenue/")
         wait_until(lambda: admin.reload() and "€89.00" in admin.content())
-        for panel, label in [
-            ("channels", "Paid Search"),
-            ("referrers", "google.com/"),
-            ("campaigns", "spring-sale"),
-            ("countries", "Germany"),
-            ("browsers", "Chrome"),
-            ("landing-pages", "/products/aurora-lamp"),
+        for card, panel, label in [
+            ("sources", "channels", "Paid Search"),
+            ("sources", "referrers", "google.com/"),
+            ("campaigns", "campaigns", "spring-sale"),
+            ("places", "countries", "Germany"),
+            ("devices", "browsers", "Chrome"),
+            ("pages", "landing-pages", "/products/aurora-lamp"),
         ]:
-            expect(row(admin, panel, label)).to_contain_text("€89.00", timeout=INTERVAL_MS)
+            admin.locator(f"#tab-{panel}").click()
+            expect(row(admin, card, label)).to_contain_text("€89.00", timeout=INTERVAL_MS)
         picture(admin, "07-revenue")
 
         with visitor(browser, stack, AMERICAN, FIREFOX) as page:
