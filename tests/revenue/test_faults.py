@@ -174,11 +174,17 @@ FAULTS: list[tuple[str, list[str]]] = [
         "events in the form of 2019",
         ["faults.test_events_of_an_old_version_are_as_good", "sync.test_event_payload_never_used"],
     ),
-    ("the command runs while the beat does", ["sync.test_two_runs_at_once_do_no_harm_even_without_the_lock"]),
+    (
+        "the command runs while the beat does",
+        [
+            "crashes.test_two_workers_and_the_command_at_once_end_in_the_same_ledger",
+            "sync.test_two_runs_at_once_do_no_harm_even_without_the_lock",
+        ],
+    ),
     (
         "a task is delivered three times, or three days late",
         [
-            "sync_revenue.test_the_task_reads_an_account_however_often_and_late_it_runs",
+            "crashes.test_a_task_that_is_delivered_again_changes_nothing",
             "sync_revenue.test_a_task_that_waits_longer_than_its_interval_is_dropped",
         ],
     ),
@@ -186,7 +192,8 @@ FAULTS: list[tuple[str, list[str]]] = [
     (
         "a worker dies in the middle of a list",
         [
-            "sync.test_a_run_killed_anywhere_leaves_the_next_one_complete",
+            "crashes.test_a_worker_killed_in_the_middle_of_a_long_list_loses_and_doubles_nothing",
+            "crashes.test_a_tick_killed_at_any_statement_leaves_the_next_one_complete",
             "backfill.test_a_backfill_that_is_killed_goes_on_where_it_was",
         ],
     ),

@@ -296,17 +296,11 @@ def without_pauses(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(module, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
 
 
-def play(count: int, steps: int) -> None:
-    run_state_machine_as_test(
-        Sync,
-        settings=examples(
-            max_examples=count,
-            stateful_step_count=steps,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 @pytest.mark.usefixtures("without_pauses")
-def test_incremental_equals_full_resync() -> None:
-    play(20, 20)
+@pytest.mark.parametrize(
+    ("shops", "steps"),
+    [pytest.param(20, 20, id="some"), pytest.param(500, 40, id="many", marks=pytest.mark.nightly)],
+)
+def test_incremental_equals_full_resync(shops: int, steps: int) -> None:
+    limits = examples(max_examples=shops, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Sync, settings=limits)
