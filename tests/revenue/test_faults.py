@@ -169,7 +169,7 @@ FAULTS: list[tuple[str, list[str]]] = [
         ],
     ),
     ("Stripe's clock and ours differ by an hour", ["faults.test_stripes_clock_counts_and_a_difference_is_told"]),
-    ("45 days without a sync", ["sync.test_an_outage_of_45_days_leaves_no_gap"]),
+    ("45 days without a sync", ["outage.test_an_outage_of_45_days_leaves_no_gap"]),
     (
         "events in the form of 2019",
         ["faults.test_events_of_an_old_version_are_as_good", "sync.test_event_payload_never_used"],

@@ -330,18 +330,6 @@ def test_a_change_that_an_event_or_a_movement_explains_is_no_alarm(
     assert totals(report)["healed"] == 0
 
 
-def test_an_outage_of_45_days_leaves_no_gap(run: Run, buy: Buy, world: World, account: Account) -> None:
-    first = buy(1000)
-    run()
-    for amount in (100, 200, 300):
-        world.advance(15 * DAY)
-        buy(amount)
-        world.refund(first, 10)
-    run()
-
-    assert sums() == truth(world, account)
-
-
 def test_refund_pending_then_failed_45_days_later(
     run: Run, buy: Buy, world: World, account: Account, sandbox: SandboxServer
 ) -> None:
