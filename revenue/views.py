@@ -90,7 +90,7 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
         return redirect(f"{request.path}?{about.visits.adding(added)}")
     shown = _totals(site, about)
     context |= {
-        **questions.choices(about.visits, _page_url(site)),
+        **questions.choices(about.visits, _page_url(site), timezone.now()),
         "asked": about,
         "models": [(model, label, about.visits.with_beside("model", model)) for model, label in MODELS.items()],
         "model_label": MODELS[about.model],

@@ -18,6 +18,9 @@ LABELS = {
 }
 LAST_DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90, "12mo": 365}
 DEFAULT = "30d"
+FIRST_YEAR = 1990
+# These go by the calendar: what is beside one is as many whole months.
+MONTHS = {"month": 1, "last-month": 1, "year": 12}
 
 
 class PeriodError(ValueError):
@@ -60,7 +63,8 @@ class Period:
     def label(self) -> str:
         if self.name:
             return LABELS[self.name]
-        return f"{self.first_on:%-d %b %Y} – {self.last_on:%-d %b %Y}"
+        first, last = f"{self.first_on:%-d %b %Y}", f"{self.last_on:%-d %b %Y}"
+        return first if first == last else f"{first} – {last}"
 
     def __iter__(self) -> Iterator[dt.date]:
         return (self.first_on + dt.timedelta(days=n) for n in range(self.days))
@@ -85,8 +89,8 @@ def between(first: str, last: str, zone: zoneinfo.ZoneInfo) -> Period:
         raise PeriodError(f"The period ends ({last}) before it begins ({first}).")
     if period.days > 3660:
         raise PeriodError("A period is at most ten years long.")
-    if not 1990 <= period.first_on.year <= period.last_on.year <= 2200:
-        raise PeriodError("A period lies between the years 1990 and 2200.")
+    if not FIRST_YEAR <= period.first_on.year <= period.last_on.year <= 2200:
+        raise PeriodError(f"A period lies between the years {FIRST_YEAR} and 2200.")
     return period
 
 
@@ -111,6 +115,40 @@ def _days(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
     if name == "year":
         return today.replace(month=1, day=1), today
     return today - dt.timedelta(days=LAST_DAYS[name] - 1), today
+
+
+def beside(period: Period, step: int, now: dt.datetime) -> Period | None:
+    """Give the period of the same length right before (`step` -1) or after (1); None if none can be shown.
+
+    Beside whole months there are as many whole months. What ends in the future ends today, and what has a name gets it.
+    """
+    today = now.astimezone(period.zone).date()
+    if months := _whole_months(period):
+        first_on = _months_later(period.first_on, step * months)
+        last_on = _months_later(first_on, months) - dt.timedelta(days=1)
+    else:
+        first_on, last_on = (day + step * dt.timedelta(days=period.days) for day in (period.first_on, period.last_on))
+    if first_on > today or first_on.year < FIRST_YEAR:
+        return None
+    found = Period(first_on, min(last_on, today), period.zone)
+    lengths = MONTHS if months else {"yesterday": 1, **LAST_DAYS}
+    names = (name for name, length in lengths.items() if length == (months or period.days))
+    named = (picked(name, now, period.zone) for name in names)
+    return next((each for each in named if (each.first_on, each.last_on) == (found.first_on, found.last_on)), found)
+
+
+def _whole_months(period: Period) -> int:
+    if period.name in MONTHS:
+        return MONTHS[period.name]
+    after = period.last_on + dt.timedelta(days=1)
+    if period.name or period.first_on.day != 1 or after.day != 1:
+        return 0
+    return 12 * (after.year - period.first_on.year) + after.month - period.first_on.month
+
+
+def _months_later(first_on: dt.date, months: int) -> dt.date:
+    year, month = divmod(12 * first_on.year + first_on.month - 1 + months, 12)
+    return dt.date(year, month + 1, 1)
 
 
 def from_query(query: dict[str, str], now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Period:

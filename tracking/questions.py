@@ -144,6 +144,11 @@ class Question:
         others = tuple(pair for pair in self.beside if pair[0] != name)
         return replace(self, beside=(*others, (name, value))).query
 
+    def stepping(self, step: int, now: dt.datetime) -> str:
+        """Give the query for the period right before (`step` -1) or after (1), or "" if none can be shown."""
+        period = periods.beside(self.period, step, now)
+        return replace(self, period=period, bucket=None).query if period else ""
+
     def during(self, name: str) -> str:
         """Give the query for a named period."""
         others = replace(self, bucket=None).query.split("&")
@@ -175,12 +180,14 @@ def read(
     )
 
 
-def choices(question: Question, page_url: str) -> dict[str, object]:
+def choices(question: Question, page_url: str, now: dt.datetime) -> dict[str, object]:
     """Give what the choices of period, comparison and filters are drawn from, for the page of that address."""
     return {
         "question": question,
         "page_url": page_url,
         "periods": [(name, label, question.during(name), KEYS[name]) for name, label in periods.LABELS.items()],
+        "earlier": question.stepping(-1, now),
+        "later": question.stepping(1, now),
         "dimensions": DIMENSIONS.values(),
         "ways": [(how.value, words) for how, words in WORDS.items()],
         "versus": [(name, label, question.compared(name)) for name, label in VERSUS.items()],

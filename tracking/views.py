@@ -45,7 +45,7 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
     context = {
         "site": site,
         "section": "dashboard",
-        **questions.choices(question, _page_url(site)),
+        **questions.choices(question, _page_url(site), now),
         "figures": [
             (figure, question.showing(figure.metric), figure.metric is question.metric)
             for figure in figures(counted, is_compared=question.versus != "none")

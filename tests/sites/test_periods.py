@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sites.periods import LABELS, Period, PeriodError, between, from_query, picked, to_query
+from sites.periods import LABELS, Period, PeriodError, beside, between, from_query, picked, to_query
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2026, 3, 10, 23, 30, tzinfo=dt.UTC)
@@ -75,3 +75,36 @@ def test_named_periods_are_understood_in_addresses(name: str, first: str, last: 
 def test_the_29th_of_february_is_the_28th_of_the_year_before() -> None:
     before = between("2028-02-27", "2028-02-29", BERLIN).year_before
     assert (before.first_on, before.last_on) == (dt.date(2027, 2, 27), dt.date(2027, 2, 28))
+
+
+@pytest.mark.parametrize(
+    ("query", "earlier", "later"),
+    [
+        ("today", "Yesterday", None),
+        ("yesterday", "9 Mar 2026", "Today"),
+        ("7d", "26 Feb 2026 – 4 Mar 2026", None),
+        ("12mo", "12 Mar 2024 – 11 Mar 2025", None),
+        ("month", "Last month", None),
+        ("last-month", "1 Jan 2026 – 31 Jan 2026", "This month"),
+        ("year", "1 Jan 2025 – 31 Dec 2025", None),
+        ("2025-01-01 2025-12-31", "1 Jan 2024 – 31 Dec 2024", "This year"),
+        ("2025-10-01 2025-12-31", "1 Jul 2025 – 30 Sep 2025", "1 Jan 2026 – 11 Mar 2026"),
+        ("2024-02-29 2024-02-29", "28 Feb 2024", "1 Mar 2024"),
+        ("2026-03-01 2026-03-05", "24 Feb 2026 – 28 Feb 2026", "6 Mar 2026 – 10 Mar 2026"),
+        ("2026-03-03 2026-03-08", "25 Feb 2026 – 2 Mar 2026", "9 Mar 2026 – 11 Mar 2026"),
+        ("1990-01-01 1990-01-31", None, "1 Feb 1990 – 28 Feb 1990"),
+    ],
+)
+def test_beside_a_period_is_one_as_long_by_the_calendar(query: str, earlier: str | None, later: str | None) -> None:
+    period = picked(query, NOW, BERLIN) if query in LABELS else between(*query.split(), BERLIN)
+    found = [beside(period, step, NOW) for step in (-1, 1)]
+    assert [each and each.label for each in found] == [earlier, later]
+
+
+@given(DAYS.filter(lambda day: day < dt.date(2026, 1, 1)), st.integers(1, 400))
+def test_what_is_beside_a_period_touches_it(first: dt.date, days: int) -> None:
+    period = Period(first, first + dt.timedelta(days=days - 1), BERLIN)
+    earlier, later = beside(period, -1, NOW), beside(period, 1, NOW)
+    assert earlier
+    assert earlier.end_at == period.start_at
+    assert later is None or later.start_at == period.end_at

@@ -168,6 +168,10 @@ def test_keys_pick_a_period_unless_somebody_is_typing(site: str, page: Page) -> 
     assert page.url == f"{site}?period=7d"
     page.keyboard.press("t")
     expect(page.locator("#period > summary")).to_contain_text("Today")
+    page.keyboard.press("b")
+    expect(page.locator("#period > summary")).to_contain_text("Yesterday")
+    page.keyboard.press("n")
+    expect(page.locator("#period > summary")).to_contain_text("Today")
     page.keyboard.press("f")
     value = page.locator("#filter").get_by_label("Value")
     value.press_sequentially("yw")
@@ -265,6 +269,11 @@ def test_a_phone_shows_all_figures_without_scrolling_sideways(site: str, page: P
         page.goto(f"{site}{address}")
         expect(page.locator("[aria-busy]")).to_have_count(0)
         assert page.evaluate(WIDER_THAN_THEIR_PLACE) == []
+    page.goto(site)
+    for menu in ("period", "versus", "filter"):
+        page.locator(f"#{menu} > summary").click()
+        assert page.evaluate(WIDER_THAN_THEIR_PLACE) == []
+        page.keyboard.press("Escape")
 
 
 def test_live_visitors_are_counted(site: str, page: Page) -> None:

@@ -193,6 +193,14 @@ def test_cards_that_cannot_load_by_themselves_link_to_their_details(owner_client
 # Period, comparison and chart
 
 
+def test_arrows_lead_to_the_periods_beside_with_all_else_that_is_asked(owner_client: Client, visited: Site) -> None:
+    page = page_of(owner_client, "/shop.example/?from=2024-02-01&to=2024-02-29&versus=none&is.country=DE")
+    rest = "versus=none&is.country=DE"
+    assert f'id="earlier" href="?from=2024-01-01&to=2024-01-31&{rest}" data-key="b"' in page
+    assert f'id="later" href="?from=2024-03-01&to=2024-03-31&{rest}" data-key="n"' in page
+    assert 'id="later" role="link" aria-disabled="true"' in page_of(owner_client, "/shop.example/?period=7d")
+
+
 def test_dashboard_compares_with_the_period_before_the_year_before_or_nothing(owner_client: Client, site: Site) -> None:
     now = timezone.now()
     for days, visitors in ((0, 3), (7, 2), (365, 1)):
