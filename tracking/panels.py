@@ -89,7 +89,6 @@ COLUMNS = {
         Column("Time on page", lambda row: row.seconds / row.measured if row.measured else None, _duration),
         Column("Scroll depth", lambda row: row.scrolled / row.measured / 100 if row.measured else None, percent),
     ),
-    Of.EVENT: (VISITORS, Column("Times", lambda row: row.views, whole)),
 }
 
 CARDS = (

@@ -188,7 +188,7 @@ def choices(question: Question, page_url: str, now: dt.datetime) -> dict[str, ob
         "periods": [(name, label, question.during(name), KEYS[name]) for name, label in periods.LABELS.items()],
         "earlier": question.stepping(-1, now),
         "later": question.stepping(1, now),
-        "dimensions": DIMENSIONS.values(),
+        "dimensions": [(name, filters.label(name)) for name in (*DIMENSIONS, filters.GOAL)],
         "ways": [(how.value, words) for how, words in WORDS.items()],
         "versus": [(name, label, question.compared(name)) for name, label in VERSUS.items()],
         "versus_label": VERSUS[question.versus],

@@ -53,6 +53,8 @@ class Tabs:
 Figures = tuple[float | None, ...]
 Writers = Sequence[Callable[[float], str]]
 
+CONVERSIONS = ("Visitors", "Times", "Conversion rate")
+
 
 _CONVERSIONS = Tabs(
     "conversions", "Goals and events", tuple((name, TITLES[name]) for name in (GOALS, EVENTS.name, PROPERTIES))
@@ -80,6 +82,8 @@ def table(
     """Answer a panel's question with at most `columns` figures for each value."""
     if name == GOALS:
         return _goals(question, asked, limit, offset, search)
+    if name == EVENTS.name:
+        return _events(question, asked, limit, offset, search)
     if name == PROPERTIES:
         return _properties(question, asked, limit, offset, search)
     panel = PANELS[name]
@@ -105,7 +109,21 @@ def _goals(question: Question, asked: Asked, limit: int | None, offset: int, sea
     ]
     cut = rows[offset : None if limit is None else offset + limit]
     empty = "No goal has been set."
-    return _table(GOALS, empty, ("Goal", "Visitors", "Times", "Conversion rate"), cut, [whole, whole, _share])
+    return _table(GOALS, empty, ("Goal", *CONVERSIONS), cut, [whole, whole, _share])
+
+
+def _events(question: Question, asked: Asked, limit: int | None, offset: int, search: str) -> Table:
+    everyone = stats.visitors(asked)
+    rows: list[tuple[str, Figures, str]] = [
+        (
+            named(EVENTS.dimension, row.value),
+            (row.visitors, row.views, row.visitors / everyone if everyone else None),
+            question.only(EVENTS.dimension, row.value),
+        )
+        for row in stats.breakdown(asked, EVENTS.dimension, limit, offset, search)
+    ]
+    headings = (EVENTS.value_heading, *CONVERSIONS)
+    return _table(EVENTS.name, EVENTS.nothing(question.filters), headings, rows, [whole, whole, _share])
 
 
 def _properties(question: Question, asked: Asked, limit: int | None, offset: int, search: str) -> Table:

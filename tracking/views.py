@@ -15,7 +15,9 @@ from tracking import export, questions, stats, tables
 from tracking.charts import bar_chart
 from tracking.dimensions import DIMENSIONS
 from tracking.figures import LABELS, figures, marks, steps, written
+from tracking.filters import GOAL
 from tracking.installing import ways
+from tracking.models import Goal
 from tracking.moments import counts, local
 from tracking.panels import NO_MATCH, NO_VISIT, whole
 from tracking.places import Credit, country_name, credit
@@ -195,9 +197,13 @@ def suggestions(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_shown_site_or_404(request, domain)
     _, asked = _asked(request, site)
     dimension = request.GET.get("dimension", "")
-    rows = stats.breakdown(asked, dimension, SUGGESTIONS, is_brief=True) if dimension in DIMENSIONS else []
-    read = country_name if dimension == "country" else str
-    return render(request, "tracking/_suggestions.html", {"values": [read(row.value) for row in rows if row.value]})
+    if dimension == GOAL:
+        values = list(Goal.objects.filter(site=site).values_list("name", flat=True))
+    else:
+        rows = stats.breakdown(asked, dimension, SUGGESTIONS, is_brief=True) if dimension in DIMENSIONS else []
+        read = country_name if dimension == "country" else str
+        values = [read(row.value) for row in rows if row.value]
+    return render(request, "tracking/_suggestions.html", {"values": values})
 
 
 def _page_url(site: Site) -> str:

@@ -341,6 +341,18 @@ def test_goals_have_a_conversion_rate_of_the_visitors_asked_about(owner_client: 
     }
 
 
+def test_events_have_a_conversion_rate_of_the_visitors_asked_about(owner_client: Client, busy: Site) -> None:
+    for path in ("/pricing", "/blog/lamps"):
+        for _ in range(2):
+            send_event(busy, View.objects.get(path=path).id, "signup")
+    assert lines_of(owner_client, "events", "period=today") == {"signup": ("2", "4", "67%")}
+    assert lines_of(owner_client, "events", "period=today&is.browser=Firefox") == {"signup": ("1", "2", "100%")}
+    assert rows_of(owner_client, "events.csv?period=today") == [
+        ["Event", "Visitors", "Times", "Conversion rate"],
+        ["signup", "2", "4", "0.6667"],
+    ]
+
+
 # Filters
 
 
@@ -405,6 +417,7 @@ def test_chips_say_each_filter_and_lead_to_the_page_without_it(owner_client: Cli
         ("dimension=page&how=has&value=/blog", "period=7d&is.device=Mobile&has.page=%2Fblog"),
         ("dimension=country&how=is&value=germany", "period=7d&is.device=Mobile&is.country=DE"),
         ("dimension=country&how=not&value=de", "period=7d&is.device=Mobile&not.country=DE"),
+        ("dimension=goal&how=not&value=Order", "period=7d&is.device=Mobile&not.goal=Order"),
         ("dimension=country&how=has&value=United", "period=7d&is.device=Mobile&has.country=United"),
     ],
 )
@@ -420,9 +433,17 @@ def test_a_form_that_is_not_filled_in_adds_nothing(owner_client: Client, busy: S
     assert owner_client.get(f"/shop.example/?period=7d&{told}").context["question"].filters == ()
 
 
+def test_the_form_offers_whatever_can_be_filtered_by(owner_client: Client, busy: Site) -> None:
+    page = page_of(owner_client, "/shop.example/")
+    offered = re.findall(r'<option value="([a-z_]+)">', page[: page.index('name="how"')])
+    assert offered == [*DIMENSIONS, "goal"]
+
+
 def test_the_form_suggests_what_there_is(owner_client: Client, busy: Site) -> None:
     assert page_of(owner_client, "/shop.example/suggestions/?period=today&dimension=page").count("<option") == 3
     assert '<option value="/old">' in page_of(owner_client, "/shop.example/suggestions/?dimension=page")
+    Goal.objects.create(site=busy, name="Prices", pattern="/pricing")
+    assert '<option value="Prices">' in page_of(owner_client, "/shop.example/suggestions/?dimension=goal")
     assert '<option value="Germany">' in page_of(owner_client, "/shop.example/suggestions/?dimension=country")
     assert owner_client.get("/shop.example/suggestions/?dimension=nothing").content.strip() == b""
 
