@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from django.db import models, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, OuterRef, Q, When
+from django.db.models.functions import Cast
 
 from revenue import attribution
 from revenue.attribution import Carried, Decision, Evidence, Model, Reason, SeenView, SeenVisit
@@ -33,8 +34,8 @@ from tracking.models import BotView, View, Visit
 
 CREDITED_AT_ONCE = 500
 # The reasons of decisions that were made without a view.
-NOT_RECORDED = (Reason.WAITING, Reason.UNKNOWN, Reason.BLOCKED, Reason.BOT)
-NOTHING_SEEN = (Reason.NO_ID, Reason.MALFORMED, Reason.NO_SESSION, *NOT_RECORDED)
+UNSEEN = (Reason.UNKNOWN, Reason.BLOCKED, Reason.BOT)
+NOTHING_SEEN = (Reason.NO_ID, Reason.MALFORMED, Reason.NO_SESSION, Reason.WAITING, *UNSEEN)
 M = TypeVar("M", CheckoutSession, InvoicePayment)
 
 
@@ -51,8 +52,10 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
 
     With `again`, every payment without a visit is decided anew, however old.
     """
-    for _ in _credit(account, _undecided(account, now, again), now, list(Model)):
-        pass
+    # Two questions, each quick however many payments are decided for good.
+    for payments in (_undecided(account), _reopened(account, now, again)):
+        for _ in _credit(account, payments, now, list(Model)):
+            pass
 
 
 def credit_anew(account: StripeAccount, now: dt.datetime, chosen: Collection[Model]) -> Iterator[Change]:
@@ -86,8 +89,22 @@ def _paid(account: StripeAccount) -> models.QuerySet[Charge]:
     return Charge.objects.filter(Exists(booked), account=account).order_by("created_at", "stripe_id")
 
 
-def _undecided(account: StripeAccount, now: dt.datetime, again: bool) -> models.QuerySet[Charge]:
-    decided = Attribution.objects.filter(account=account, charge=OuterRef("stripe_id"), model=Model.LAST_NON_DIRECT)
+def _undecided(account: StripeAccount) -> models.QuerySet[Charge]:
+    return _paid(account).filter(~Exists(_decisions(account).filter(charge=OuterRef("stripe_id"))))
+
+
+def _reopened(account: StripeAccount, now: dt.datetime, again: bool) -> models.QuerySet[Charge]:
+    """Payments about which something new may decide otherwise."""
+    outdated = Q(rules_version__lt=attribution.RULES_VERSION)
+    if again:
+        without_visit = _decisions(account).filter(outdated | ~Q(reason=""))
+        return _paid(account).filter(stripe_id__in=without_visit.values("charge"))
+    # A view does not come later than its window after the payment, and no decision is made before the payment.
+    is_recent = Q(decided_at__gt=now - attribution.WINDOW)
+    unsettled = _decisions(account).filter(
+        outdated | Q(reason__in=[Reason.WAITING, Reason.NO_SESSION, Reason.NO_ID]) | Q(is_recent, reason__in=UNSEEN)
+    )
+    decided = unsettled.filter(charge=OuterRef("stripe_id"))
     carries = ~Q(view_id="") | ~Q(client_reference_id="")
     sessions = CheckoutSession.objects.filter(account=account, payment_intent=OuterRef("payment_intent"))
     bills = InvoicePayment.objects.filter(account=account, payment_intent=OuterRef("payment_intent"))
@@ -95,20 +112,25 @@ def _undecided(account: StripeAccount, now: dt.datetime, again: bool) -> models.
     carrying = bills.filter(
         ~Q(invoice_view_id="") | ~Q(subscription_view_id="") | Q(~Q(subscription=""), Exists(begun))
     )
+    # What these carry is the id of a view. The sites are named so that the index, which begins with them, is used.
+    view_id = Case(When(reason__in=UNSEEN, then=Cast("carried_id", models.UUIDField())))
+    views = View.objects.filter(site__in=list(Site.objects.values_list("pk", flat=True)), id=OuterRef("wanted"))
+    arrived = decided.annotate(wanted=view_id).filter(Exists(views))
     is_open = (
-        Q(~Exists(decided))
-        | Q(Exists(decided.filter(rules_version__lt=attribution.RULES_VERSION)))
-        # A view does not come later than that.
-        | Q(Exists(decided.filter(reason__in=NOT_RECORDED)), created_at__gt=now - attribution.WINDOW)
+        Q(Exists(decided.filter(outdated | Q(reason=Reason.WAITING))))
+        | Q(Exists(arrived), created_at__gt=now - attribution.WINDOW)
         | Q(Exists(decided.filter(reason=Reason.NO_SESSION)), ~Q(payment_intent=""), Exists(sessions) | Exists(bills))
         | Q(
             Exists(decided.filter(reason=Reason.NO_ID)),
             ~Q(view_id="") | Exists(sessions.filter(carries)) | Exists(carrying),
         )
     )
-    if again:
-        is_open |= Q(~Exists(decided.filter(reason="")))
-    return _paid(account).filter(is_open)
+    return _paid(account).filter(is_open, stripe_id__in=unsettled.values("charge"))
+
+
+def _decisions(account: StripeAccount) -> models.QuerySet[Attribution]:
+    """One of each payment: the models differ in the visit they credit, not in whether they do."""
+    return Attribution.objects.filter(account=account, model=Model.LAST_NON_DIRECT)
 
 
 @dataclass(frozen=True, slots=True)
