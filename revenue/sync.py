@@ -6,7 +6,7 @@ A run that dies anywhere leaves nothing that the next one does not repair.
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import connection as database
@@ -52,7 +52,7 @@ class Report:
     `payments` are those credited to the connection's site and those credited to nobody; `covered_to` is the
     moment before which no object of Stripe's is missing. `error` is empty when everything was read and, if that
     was asked for, adds up; with `is_in_part`, some lists were read and some were not. `differences` are what does
-    not add up, those too that may only be waiting.
+    not add up, those too that may only be waiting; None when that was not asked for, or could not be told.
     """
 
     site: str
@@ -67,7 +67,7 @@ class Report:
     unmatched_balance_transactions: int
     error: str
     is_in_part: bool
-    differences: tuple[Difference, ...]
+    differences: tuple[Difference, ...] | None
 
     @property
     def payments(self) -> int:
@@ -116,11 +116,11 @@ class _Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a reading did, what became of it, and what did not add up if it was verified."""
+    """What a reading did, what became of it, and what does not add up; None when that was not verified."""
 
     tick: Tick
     outcome: _Outcome
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Difference] | None = None
 
 
 def catch_up(
@@ -164,7 +164,7 @@ def _open(connection: Connection, before_read: Callable[[], None]) -> StripeRead
 
 def _read(connection: Connection, tick: Tick, is_verified: bool) -> Run:
     """Let the tick read Stripe. Pages stored before an error stay."""
-    found: list[Difference] = []
+    found: list[Difference] | None = None
     try:
         with _open(connection, tick.ration.count) as reader:
             try:
@@ -220,7 +220,8 @@ def _only_run(account: StripeAccount) -> Iterator[None]:
 
 def _report(connection: Connection, run: Run) -> Report:
     account, tick = connection.account, run.tick
-    wrong = sum(not each.is_waiting for each in run.differences)
+    found = run.differences
+    wrong = sum(not each.is_waiting for each in found or ())
     differences = f"{wrong} things do not add up." if wrong > 1 else "Something does not add up." if wrong else ""
     paid = LedgerLine.objects.filter(account=account, kind=Kind.CHARGE)
     decisions = (
@@ -242,7 +243,7 @@ def _report(connection: Connection, run: Run) -> Report:
         unattributed=unattributed,
         unmatched_balance_transactions=unmatched(account).count(),
         error=scrub(run.outcome.problem) or differences,
-        differences=tuple(run.differences),
+        differences=None if found is None else tuple(found),
         is_in_part=bool(tick.problems) and tick.is_complete,
     )
 

@@ -262,7 +262,7 @@ class Tick:
         self._read |= stored.ids & self._explained
         if expected.since:
             self._explained |= stored.moved
-        self._tell(f"{name}: {self.tallies[name].seen}")
+        self.tell(f"{name}: {self.tallies[name].seen}")
 
     def _report_healed(self, stored: Stored) -> None:
         """What was missed without a reason is an alarm: some rule here, or something at Stripe, is not as thought."""
@@ -342,7 +342,7 @@ class Tick:
             raise AccountChangedError
         self._is_same_account = True
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         if self._progress:
             self._progress(text)
 

@@ -63,11 +63,9 @@ def _settled(tick: Tick) -> Reading | None:
 
 
 def _fresh(tick: Tick) -> Reading | None:
-    """The balance as it is now, with all its movements read.
-
-    None when there is none: money keeps moving, the history is not read yet, or the key may not read the balance.
-    """
+    """The balance as it is now, with all its movements read; None, and a word why, when there is no such moment."""
     if not _is_whole(tick.account):
+        tick.tell("balance: not compared, for not every movement is read yet")
         return None
     try:
         before = _read_balance(tick)
@@ -78,7 +76,9 @@ def _fresh(tick: Tick) -> Reading | None:
                 return before
             before = after
     except PermissionMissingError:
-        pass
+        tick.tell("balance: not compared, for the key may not read it")
+    else:
+        tick.tell("balance: not compared, for money moved all the time")
     return None
 
 

@@ -178,8 +178,11 @@ def test_a_balance_that_moves_while_it_is_looked_at_is_not_judged(
     sandbox.faults.always(changed(moving), path="/v1/balance")
     before = sandbox.served["/v1/balance"]
 
-    assert run(is_verified=True).differences == ()
+    told: list[str] = []
+
+    assert run(is_verified=True, progress=told.append).differences == ()
     assert sandbox.served["/v1/balance"] == before + 4
+    assert "balance: not compared, for money moved all the time" in told
 
 
 def test_a_balance_of_another_shape_is_an_error_and_proves_nothing(
@@ -198,10 +201,12 @@ def test_a_key_that_may_not_read_the_balance_proves_the_rest(
     key = world.add_restricted_key(account, READ_PERMISSIONS - {"rak_balance_read"})
     connect(site, key, moment(world))
     LedgerLine.objects.filter(kind="refund").update(amount=-1)
-    report = run(is_verified=True)
+    told: list[str] = []
+    report = run(is_verified=True, progress=told.append)
 
     assert (report.status, report.differences) == ("connected", ())
     assert Finding.objects.get().kind == "unequal"
+    assert "balance: not compared, for the key may not read it" in told
 
 
 def test_a_payment_that_is_not_booked_is_waited_for_for_two_days(run: Run, buy: Buy, world: World) -> None:

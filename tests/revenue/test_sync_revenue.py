@@ -54,6 +54,8 @@ def test_for_people_it_is_a_line_per_connection(connection: Connection, account:
     _, out, _ = command("sync_revenue", "shop.example")
 
     assert out.startswith(f"shop.example {account.id} (test): connected; ")
+    assert "adds up" not in out
+    assert command("sync_revenue", "--verify")[1].endswith(" payments attributed, and everything adds up.\n")
 
 
 def test_without_a_connection_there_is_nothing_to_do() -> None:

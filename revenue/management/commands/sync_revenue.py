@@ -51,7 +51,7 @@ class Command(BaseCommand):
                 outcomes.add(LOCKED)
                 self.stderr.write(f"{name}: another run is reading this account.")
             else:
-                for each in report.differences:
+                for each in report.differences or ():
                     lead = "is waited for" if each.is_waiting else "does not add up"
                     self.stderr.write(f"{name} {lead}: {each.kind.label}: {each.subject} ({each.detail})")
                 outcomes.add(_outcome(report))
@@ -73,7 +73,7 @@ class Command(BaseCommand):
 
 
 def _outcome(report: Report) -> int:
-    if report.is_in_part or any(not each.is_waiting for each in report.differences):
+    if report.is_in_part or any(not each.is_waiting for each in report.differences or ()):
         return IN_PART
     return FAILED if report.error else DONE
 
@@ -106,4 +106,6 @@ def _connections(domains: list[str]) -> list[Connection]:
 def _line(report: Report) -> str:
     changes = sum(tally.new + tally.changed for tally in report.objects.values())
     done = f"{changes} objects new or changed, {report.attributed} of {report.payments} payments attributed"
+    if report.differences == ():
+        done += ", and everything adds up"
     return f"{report.site} {report.account} ({report.mode}): {report.error or report.status}; {done}."
