@@ -21,6 +21,7 @@ from tests.factories import SiteFactory
 from tests.revenue.books import sums, truth
 from tests.revenue.conftest import moment, seen
 from tests.revenue.shopping import everything, subscribe
+from tracking.stats import ask
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY = 3600, 86_400
@@ -362,7 +363,7 @@ def test_each_payment_of_two_sites_accounts_is_credited_to_one_of_them_at_most(
     # The account's, and so the same on both.
     assert ours.unattributed == theirs.unattributed == {"no_id": 1}
     day = periods.picked("today", moment(world), site.zone)
-    found = [stats.totals(each, day, Model.LAST_NON_DIRECT)[0] for each in (site, blog)]
+    found = [stats.totals(ask(each, day), Model.LAST_NON_DIRECT)[0] for each in (site, blog)]
     assert [(total.attributed, total.unattributed, total.elsewhere) for total in found] == [
         (1000, 4000, 2000),
         (2000, 4000, 1000),
