@@ -40,6 +40,19 @@ class Evidence(StrEnum):
     SESSION = "session_metadata"
     REFERENCE = "client_reference_id"
 
+    @property
+    def words(self) -> str:
+        return CARRIERS[self]
+
+
+CARRIERS = {
+    Evidence.CHARGE: "Metadata of the payment",
+    Evidence.INVOICE: "Metadata of the invoice",
+    Evidence.SUBSCRIPTION: "Metadata of the subscription",
+    Evidence.SESSION: "Metadata of the session",
+    Evidence.REFERENCE: "Client reference of the session",
+}
+
 
 class Reason(StrEnum):
     """Why a payment is credited to no visit."""

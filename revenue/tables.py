@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from revenue.attribution import Model
 from revenue.money import format_money, mean, plain
-from revenue.stats import DIMENSIONS, Breakdown, Row, breakdown
+from revenue.stats import DIMENSIONS, Breakdown, Row, breakdown, payments
 from tracking.counting import Asked
 from tracking.export import harmless
 from tracking.panels import named
@@ -106,6 +106,28 @@ def export(name: str, question: Question, asked: Asked, model: Model, currency: 
     for label, _, row in rows:
         amounts = [plain(amount, currency) for amount in (row.gross, row.refunded, row.disputed)]
         yield [harmless(label), currency.upper(), plain(row.net, currency), row.orders, row.visitors, *amounts]
+
+
+def export_payments(asked: Asked, model: Model) -> Iterator[list[object]]:
+    """Headings, then a row for each payment of the period, the newest first."""
+    yield [
+        "Time",
+        "Payment",
+        "Session",
+        "Currency",
+        "Gross",
+        "Refunded",
+        "Disputed",
+        "Net",
+        "Channel",
+        "Source",
+        "Reason",
+    ]
+    for each in payments(asked, model, per_page=None).rows:
+        amounts = [plain(amount, each.currency) for amount in (each.gross, each.refunded, each.disputed, each.net)]
+        credited = [each.channel, harmless(each.source), each.reason or ""]
+        ids = [each.occurred_at.astimezone(asked.site.zone).isoformat(), each.charge, each.session]
+        yield [*ids, each.currency.upper(), *amounts, *credited]
 
 
 def _rows(name: str, question: Question, found: Breakdown) -> list[tuple[str, str, Row]]:

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -23,11 +23,13 @@ from revenue.forms import AttributionForm, ConnectForm
 from revenue.models import AttributionRules, Connection
 from revenue.money import format_money
 from revenue.stats import Totals
+from revenue.story import NoSuchPaymentError, tell
 from sites.access import get_site_or_404
 from sites.models import Role, Site
 from tracking import questions
 from tracking.counting import Asked, ask
 from tracking.export import csv_response
+from tracking.panels import named
 from tracking.places import Credit, credit
 from tracking.stats import compared, visitors
 
@@ -194,8 +196,37 @@ def payments(request: HttpRequest, domain: str) -> HttpResponse:
     about = _asked(request, site)
     page, search = questions.page_number(request.GET), questions.searched(request.GET)
     found = stats.payments(about.asked, about.model, page, search)
-    context = {"site": site, "asked": about, "found": found, "search": search}
+    context = {"site": site, "asked": about, "page_url": _page_url(site), "found": found, "search": search}
     return render(request, "revenue/_payments.html", context)
+
+
+def payment(request: HttpRequest, domain: str, charge: str) -> HttpResponse:
+    """The story of one payment."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    try:
+        story = tell(site, charge, about.model)
+    except NoSuchPaymentError as error:
+        raise Http404 from error
+    credited = story.credit(about.model)
+    context = {
+        "site": site,
+        "section": "revenue",
+        "asked": about,
+        "page_url": _page_url(site),
+        "story": story,
+        "credit": credited,
+        "credits": [(MODELS[each.model], each) for each in story.credits],
+        "place": named("country", credited.decision.country) if credited.decision else "",
+    }
+    return render(request, "revenue/payment.html", context)
+
+
+def export_payments(request: HttpRequest, domain: str) -> HttpResponse:
+    """The payments of the period and filters as CSV."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    return csv_response(tables.export_payments(about.asked, about.model), site, "revenue-payments", about.visits)
 
 
 @cache_control(no_store=True)
