@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revenue.money import MoneyError, format_money, format_short, mean, to_minor
-from revenue.stats import Breakdown, Row
-from revenue.templatetags.money import money_breakdown, money_timeseries
+from revenue.stats import Row
+from revenue.templatetags.money import money_timeseries
 
 # Every currency that Stripe lists for charges.
 CURRENCIES = re.findall(
@@ -149,23 +149,3 @@ def test_many_years_are_shown_by_month() -> None:
 def test_a_chart_without_money_is_empty() -> None:
     nothing = [Row("2026-05-01", "eur", 0, 0, 0, 0, 0, 3)]
     assert money_timeseries(nothing, "/x", "x", "Net", "None")["points"] == []
-
-
-def test_a_loss_has_no_bar_and_countries_have_names() -> None:
-    found = Breakdown(
-        rows=(Row("DE", "eur", 500, 0, 0, 500, 1, 9), Row("", "eur", 0, 200, 0, -200, 0, 1)),
-        others=None,
-        unattributed=Row("", "eur", 250, 0, 0, 250, 1, 0),
-    )
-    panel = money_breakdown(found, "/x", "countries", "Countries", "Country", "Unknown", "None", are_countries=True)
-    assert [(row["label"], row["cells"], row["share"]) for row in panel["rows"]] == [
-        ("Germany", ["€5.00", "1", "9"], 100),
-        ("Unknown", ["-€2.00", "0", "1"], 0),
-        ("Not attributed", ["€2.50", "1", "–"], 50),
-    ]
-
-
-def test_a_campaign_named_like_a_country_keeps_its_name() -> None:
-    found = Breakdown((Row("DE", "eur", 0, 0, 0, 0, 0, 1),), None, None)
-    panel = money_breakdown(found, "/x", "campaigns", "Campaigns", "Campaign", "No campaign", "None")
-    assert panel["rows"][0]["label"] == "DE"
