@@ -19,6 +19,7 @@ from revenue.models import (
     Charge,
     CheckoutSession,
     Connection,
+    Finding,
     LedgerLine,
     Refund,
     Stream,
@@ -136,11 +137,14 @@ FAULTS: list[tuple[str, list[str]]] = [
     (
         "a type or a state that nobody has heard of",
         [
-            "faults.test_movements_nobody_has_heard_of_are_counted_as_unmatched",
+            "faults.test_movements_nobody_has_heard_of_are_counted_and_an_alarm",
             "sync.test_values_nobody_knows_are_stored_as_they_are",
         ],
     ),
-    ("a charge without a movement for three days", ["faults.test_a_movement_that_comes_after_three_days_is_matched"]),
+    (
+        "a charge without a movement for three days",
+        ["faults.test_a_movement_that_is_missing_for_two_days_is_an_alarm"],
+    ),
     (
         "something evil, endless or foreign in place of the view id",
         [
@@ -501,31 +505,37 @@ def test_an_exchange_rate_changes_no_amount(
     assert is_true()
 
 
-def test_movements_nobody_has_heard_of_are_counted_as_unmatched(
+def test_movements_nobody_has_heard_of_are_counted_and_an_alarm(
     run: Run, buy: Buy, world: World, account: Account, is_true: Callable[[], bool]
 ) -> None:
     buy(5000)
     world.enter(account, "moon_landing", -700, category="lunar")
-    report = run()
+    report = run(is_verified=True)
 
     assert report.unmatched_balance_transactions == 1
-    assert BalanceTransaction.objects.get(type="moon_landing").amount == -700
+    unknown = BalanceTransaction.objects.get(type="moon_landing")
+    assert unknown.amount == -700
+    assert list(Finding.objects.values_list("kind", "subject")) == [("unmatched", unknown.stripe_id)]
     assert is_true()
 
 
-def test_a_movement_that_comes_after_three_days_is_matched(
+def test_a_movement_that_is_missing_for_two_days_is_an_alarm(
     run: Run, buy: Buy, world: World, is_true: Callable[[], bool]
 ) -> None:
     world.booked_after = 3 * DAY
     charge = buy(5000)
-    run()
+    assert [each.is_waiting for each in run(is_verified=True).differences] == [True]
     assert sold() == {(charge, "gross", "eur"): 5000}
-    assert is_true()
-    world.advance(3 * DAY + HOUR)
-    report = run(drain=False)
+    assert not Finding.objects.exists()
+    world.advance(2 * DAY + HOUR)
+    run(is_verified=True)
+    assert Finding.objects.get(gone_at=None).kind == "unproved"
+    world.advance(DAY)
+    report = run(is_verified=True)
 
+    assert (report.error, report.unmatched_balance_transactions) == ("", 0)
+    assert Finding.objects.get().gone_at
     assert LedgerLine.objects.get(kind="charge").balance_transaction
-    assert report.unmatched_balance_transactions == 0
     assert is_true()
 
 
