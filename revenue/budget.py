@@ -12,7 +12,7 @@ GRANTED_AT_LEAST = 10_000
 GRANTED_PER_TRANSACTION = 500
 # So many reads a day are made even when our half is spent, or nobody would learn of a payment for weeks.
 TRICKLE = 24
-# What the sweeps, and the look whether the account is still the same, come to in a day.
+# What the sweeps, the proof, and the look whether the account is still the same come to in a day.
 SWEEPS = 14
 LISTS_PER_DRAIN = 2
 MOST_REFETCHED = 20

@@ -138,6 +138,12 @@ def test_a_movement_that_was_never_seen_is_found_by_the_balance(
     assert Finding.objects.get(kind="balance").gone_at == moment(world)
 
 
+def test_the_proof_of_a_quiet_account_takes_three_reads(run: Run, charge: str) -> None:
+    reads = [run(drain=False, is_verified=is_verified).reads for is_verified in (False, True)]
+
+    assert reads == [1, 4]
+
+
 def test_what_moves_after_the_balance_was_read_is_not_held_against_it(
     charge: str, buy: Buy, world: World, connection: Connection
 ) -> None:

@@ -108,4 +108,5 @@ def _line(report: Report) -> str:
     done = f"{changes} objects new or changed, {report.attributed} of {report.payments} payments attributed"
     if report.differences == ():
         done += ", and everything adds up"
-    return f"{report.site} {report.account} ({report.mode}): {report.error or report.status}; {done}."
+    state = report.error.removesuffix(".") or report.status
+    return f"{report.site} {report.account} ({report.mode}): {state}; {done}."
