@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db.models import Q
 
 from revenue.attribution import Evidence, Model, Reason
@@ -84,6 +85,9 @@ class Story:
 
     @property
     def stripe_url(self) -> str:
+        """Where Stripe shows the payment to its merchant; "" for one that a sandbox made up."""
+        if settings.STRIPE_IS_SANDBOX:
+            return ""
         return f"https://dashboard.stripe.com/{'' if self.account.livemode else 'test/'}payments/{self.charge}"
 
 

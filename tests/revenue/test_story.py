@@ -32,7 +32,7 @@ def text(client: Client, charge: str, query: str = "") -> str:
 
 
 def test_a_payment_tells_its_visit_its_pages_and_what_moved(
-    run: Run, buy: Buy, site: Site, world: World, owner_client: Client
+    run: Run, buy: Buy, site: Site, world: World, owner_client: Client, settings: Any
 ) -> None:
     began = moment(world) - dt.timedelta(minutes=20)
     send_hit(site, "/", referrer="https://www.google.com/", at=began)
@@ -47,9 +47,12 @@ def test_a_payment_tells_its_visit_its_pages_and_what_moved(
     for told in (
         *("Payment of €50.00", "Organic Search · <bdi>Google</bdi>", "Metadata of the session", str(view), "/cart"),
         *("€38.00 net until now", "Refund", "-€12.00", refund["id"], refund["balance_transaction"], charge),
-        f"https://dashboard.stripe.com/test/payments/{charge}",
     ):
         assert told in page, told
+    # What a sandbox made up is not to be found at Stripe.
+    assert "dashboard.stripe.com" not in page
+    settings.STRIPE_IS_SANDBOX = False
+    assert f"https://dashboard.stripe.com/test/payments/{charge}" in text(owner_client, charge)
     views = owner_client.get(f"{PAGE}{charge}/").context["story"].views
     assert [each.path for each in views] == ["/", "/cart"]
 
