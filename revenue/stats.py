@@ -22,6 +22,7 @@ from revenue.attribution import Evidence, Model, Reason
 from revenue.crediting import SNAPSHOT
 from revenue.models import Connection, Finding
 from revenue.models.accounts import COUNTED_ACCOUNTS, Status
+from revenue.models.findings import FindingKind
 from revenue.money import mean
 from revenue.ration import Usage, usage
 from revenue.reconcile import unmatched
@@ -263,7 +264,8 @@ def standing(connection: Connection, now: dt.datetime) -> Standing:
 
 def unsettled(connected: Sequence[Connection]) -> int:
     """Count what does not add up in the accounts, as their last proof found."""
-    return Finding.objects.filter(account__in=[each.account_id for each in connected], gone_at=None).count()
+    found = Finding.objects.filter(account__in=[each.account_id for each in connected], gone_at=None)
+    return found.exclude(kind=FindingKind.SHARED_VIEW).count()
 
 
 def outside_stripe(site: Site, period: Period) -> dict[str, int]:

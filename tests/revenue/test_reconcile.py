@@ -301,7 +301,7 @@ def test_what_does_not_add_up_is_shown_with_the_revenue_and_in_the_settings(
 
 
 def test_a_page_view_that_pays_again_and_again_is_pointed_out_and_its_money_counted(
-    run: Run, buy: Buy, site: Site, world: World, account: Account
+    run: Run, buy: Buy, site: Site, world: World, account: Account, owner_client: Client
 ) -> None:
     view = seen(site, moment(world))
     carried = {"humblytics_view_id": str(view.id)}
@@ -323,6 +323,10 @@ def test_a_page_view_that_pays_again_and_again_is_pointed_out_and_its_money_coun
     assert sums() == truth(world, account)
     finding = Finding.objects.get()
     assert (finding.kind, finding.subject, finding.detail) == ("shared_view", str(view.id), "21 times")
+    assert (
+        "A page view that pays again and again" in owner_client.get("/shop.example/settings/revenue/").content.decode()
+    )
+    assert "not add up" not in owner_client.get("/shop.example/revenue/").content.decode()
 
 
 def test_whatever_is_carried_as_a_view_id_the_money_counts_and_the_page_shows_it_as_text(
