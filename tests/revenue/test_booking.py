@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from revenue.models import LedgerLine, Slice, Stream
-from revenue.sandbox.accounts import Account
+from revenue.mirror import Tally, store
+from revenue.models import LedgerLine, Slice, Stream, StripeAccount
+from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.world import World
 from revenue.sync import Report
 from tests.revenue.books import booked, moved, sums, truth
+from tests.revenue.conftest import moment
 from tests.revenue.shopping import buy, charges_of, everything, subscribe
 from tests.revenue.test_sync import MIRROR
 
@@ -294,3 +296,21 @@ def test_the_ledger_is_the_books_to_the_second_however_a_payment_goes(
         model._base_manager.all().delete()
     run()
     assert set(LedgerLine.objects.values_list(*names)) == before
+
+
+def test_that_a_failed_payment_had_been_paid_is_learnt_whenever_its_checkout_shows_up(
+    run: Callable[..., Report], world: World, account: Account, buy: Buy
+) -> None:
+    charge = buy(5000)
+    (session,) = everything(world, account, "checkout.session")
+    world.hide(session["id"], until=world.now() + 600)
+    world.advance(60)
+    world.fail_payment(charge)
+    run()
+    assert set(LedgerLine.objects.values_list("kind", flat=True)) == {"pending", "fee"}
+    world.advance(600)
+    shown = world.find(Owner(account.id, False), "checkout.session", session["id"])
+    store(StripeAccount.objects.get(), [shown or {}], moment(world), {"checkout_session": Tally()})
+
+    assert booked() == moved(world, account)
+    assert sums() == truth(world, account)
