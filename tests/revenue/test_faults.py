@@ -268,10 +268,10 @@ def days(line: LedgerLine) -> int:
 def test_101_charges_of_one_second_are_each_stored_once(
     run: Run, buy: Buy, is_true: Callable[[], bool], sandbox: SandboxServer
 ) -> None:
-    bought = {buy(100) for _ in range(101)}
+    made = {buy(100) for _ in range(101)}
     report = run()
 
-    assert set(Charge.objects.values_list("stripe_id", flat=True)) == bought
+    assert set(Charge.objects.values_list("stripe_id", flat=True)) == made
     assert report.objects["charge"].new == 101
     assert sandbox.served["/v1/charges"] > 2
     assert is_true()
