@@ -91,7 +91,9 @@ def balance(holdings: Holdings) -> dict[str, int]:
     """What the account holds, per currency."""
     sums: dict[str, int] = defaultdict(int)
     for entry in entries(holdings):
-        sums[entry.moved_in] += entry.moved - entry.fee
+        # What is not booked yet has moved nothing.
+        if entry.balance_transaction:
+            sums[entry.moved_in] += entry.moved - entry.fee
     return dict(sums)
 
 

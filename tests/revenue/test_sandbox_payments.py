@@ -211,6 +211,7 @@ class TestCapture:
         charge = paid_charge(world, account)
         assert charge["balance_transaction"] is None
         assert world.truth(account) == {"eur": CurrencyTruth(gross=4900, orders=1)}
+        world.check(account)
         world.advance(3600)
         charge = get(f"charges/{charge['id']}")
         assert get(f"balance_transactions/{charge['balance_transaction']}")["created"] == NOW + 3600
