@@ -1,12 +1,13 @@
 """Revenue by one dimension: the rows of a panel, for its card, the page that shows them all, and the export."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from revenue.attribution import Model
 from revenue.money import format_money, mean, plain
-from revenue.stats import DIMENSIONS, Breakdown, Row, breakdown, payments
+from revenue.stats import DIMENSIONS, Row, breakdown, payments
 from tracking.counting import Asked
+from tracking.dimensions import DIMENSIONS as VISIT_DIMENSIONS
 from tracking.export import harmless
 from tracking.panels import named
 from tracking.questions import Question
@@ -77,35 +78,27 @@ def first_shown(question: Question) -> list[tuple[Tabs, str]]:
 
 def brief(name: str, question: Question, asked: Asked, model: Model, currency: str, limit: int) -> Table:
     """The best rows, then what all others earned, and what is credited to nobody."""
-    found = breakdown(asked, PANELS[name].by, model, currency, limit)
-    rows = _rows(name, question, found)
-    if found.others:
-        rows.append((OTHERS, "", found.others))
-    if found.unattributed:
-        rows.append((NOBODY, "", found.unattributed))
-    return _table(name, rows, len(BRIEF))
+    found = _found(name, asked, model, currency, limit)
+    return _table(name, question, found, _most(found), len(BRIEF))
 
 
-def whole(name: str, question: Question, asked: Asked, model: Model, currency: str, search: str = "") -> Table:
-    """All rows whose name holds what is searched for, with every figure."""
-    found = breakdown(asked, PANELS[name].by, model, currency)
-    rows = _rows(name, question, found)
-    if found.unattributed:
-        rows.append((NOBODY, "", found.unattributed))
-    return _table(name, [row for row in rows if search.lower() in row[0].lower()], len(COLUMNS))
+def whole(
+    name: str, question: Question, asked: Asked, model: Model, currency: str, search: str, page: int, length: int
+) -> tuple[Table, bool]:
+    """A page of all rows whose name holds what is searched for, with every figure; and whether there are more."""
+    found = _found(name, asked, model, currency)
+    wanted = [each for each in found if search.lower() in each.label.lower()]
+    shown = wanted[(page - 1) * length : page * length]
+    return _table(name, question, shown, _most(found), len(COLUMNS)), len(wanted) > page * length
 
 
-def export(name: str, question: Question, asked: Asked, model: Model, currency: str) -> Iterator[list[object]]:
+def export(name: str, asked: Asked, model: Model, currency: str) -> Iterator[list[object]]:
     """Headings, then all rows, with amounts in the currency's major unit."""
-    found = breakdown(asked, PANELS[name].by, model, currency)
-    heading = PANELS[name].title
-    yield [heading, "Currency", "Net", "Payments", "Visitors", "Gross", "Refunded", "Disputed"]
-    rows = _rows(name, question, found)
-    if found.unattributed:
-        rows.append((NOBODY, "", found.unattributed))
-    for label, _, row in rows:
+    yield [PANELS[name].title, "Currency", "Net", "Payments", "Visitors", "Gross", "Refunded", "Disputed"]
+    for each in _found(name, asked, model, currency):
+        row = each.row
         amounts = [plain(amount, currency) for amount in (row.gross, row.refunded, row.disputed)]
-        yield [harmless(label), currency.upper(), plain(row.net, currency), row.orders, row.visitors, *amounts]
+        yield [harmless(each.label), currency.upper(), plain(row.net, currency), row.orders, row.visitors, *amounts]
 
 
 def export_payments(asked: Asked, model: Model) -> Iterator[list[object]]:
@@ -130,30 +123,47 @@ def export_payments(asked: Asked, model: Model) -> Iterator[list[object]]:
         yield [*ids, each.currency.upper(), *amounts, *credited]
 
 
-def _rows(name: str, question: Question, found: Breakdown) -> list[tuple[str, str, Row]]:
-    dimension = DIMENSIONS[PANELS[name].by]
-    return [(named(dimension, row.value), question.only(dimension, row.value), row) for row in found.rows]
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A row by its name in words; `is_value` unless it stands for OTHERS or NOBODY."""
+
+    label: str
+    row: Row
+    is_value: bool = True
 
 
-def _table(name: str, rows: list[tuple[str, str, Row]], columns: int) -> Table:
-    most = max((row.net for _, _, row in rows), default=0)
+def _found(name: str, asked: Asked, model: Model, currency: str, limit: int | None = None) -> list[_Entry]:
+    by = PANELS[name].by
+    found = breakdown(asked, by, model, currency, limit)
+    entries = [_Entry(named(DIMENSIONS[by], row.value), row) for row in found.rows]
+    rest = [(OTHERS, found.others), (NOBODY, found.unattributed)]
+    return entries + [_Entry(label, row, is_value=False) for label, row in rest if row]
+
+
+def _most(entries: Iterable[_Entry]) -> int:
+    return max((each.row.net for each in entries), default=0)
+
+
+def _table(name: str, question: Question, entries: Iterable[_Entry], most: int, columns: int) -> Table:
+    """The longest bar stands for `most`."""
+    panel = PANELS[name]
     lines = tuple(
         Line(
-            label,
-            (row.net, row.orders, row.visitors),
-            _cells(row, is_nobody=not query and label == NOBODY)[:columns],
-            round(100 * max(row.net, 0) / most, 2) if most > 0 else 0,
-            query,
+            each.label,
+            (each.row.net, each.row.orders, each.row.visitors),
+            _cells(each)[:columns],
+            round(100 * max(each.row.net, 0) / most, 2) if most > 0 else 0,
+            question.only(DIMENSIONS[panel.by], each.row.value) if each.is_value else "",
         )
-        for label, query, row in rows
+        for each in entries
     )
-    panel = PANELS[name]
-    return Table(name, panel.title, NOTHING, (panel.tab or panel.title, *COLUMNS[:columns]), lines)
+    return Table(name, panel.title, NOTHING, (VISIT_DIMENSIONS[DIMENSIONS[panel.by]].label, *COLUMNS[:columns]), lines)
 
 
-def _cells(row: Row, *, is_nobody: bool) -> tuple[str, ...]:
+def _cells(each: _Entry) -> tuple[str, ...]:
+    row = each.row
     amounts = [format_money(amount, row.currency) for amount in (row.gross, row.refunded, row.disputed)]
     average = format_money(mean(row.gross, row.orders), row.currency) if row.orders else "–"
     per_visitor = format_money(mean(row.net, row.visitors), row.currency) if row.visitors else "–"
-    seen = "–" if is_nobody else f"{row.visitors:,}"
+    seen = "–" if each.label == NOBODY and not each.is_value else f"{row.visitors:,}"
     return format_money(row.net, row.currency), f"{row.orders:,}", seen, *amounts, average, per_visitor

@@ -162,16 +162,18 @@ def details(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
     page, search = questions.page_number(request.GET), questions.searched(request.GET)
-    table = tables.whole(name, about.visits, about.asked, about.model, about.currency, search)
+    table, has_next = tables.whole(
+        name, about.visits, about.asked, about.model, about.currency, search, page, ROWS_OF_PAGE
+    )
     context = {
         "site": site,
         "section": "revenue",
         "back": "Revenue",
         "question": about.visits,
         "page_url": _page_url(site),
-        "table": table.page(page, ROWS_OF_PAGE),
+        "table": table,
         "page": page,
-        "has_next": len(table.lines) > page * ROWS_OF_PAGE,
+        "has_next": has_next,
         "search": search,
         "credit": _credit(name),
     }
@@ -182,7 +184,7 @@ def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """All rows of a panel as CSV."""
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
-    rows = tables.export(name, about.visits, about.asked, about.model, about.currency)
+    rows = tables.export(name, about.asked, about.model, about.currency)
     return csv_response(rows, site, f"revenue-{name}", about.visits)
 
 

@@ -35,11 +35,6 @@ class Table:
     def up_to(self, count: int) -> "Table":
         return Table(self.name, self.title, self.empty, self.columns, self.lines[:count])
 
-    def page(self, number: int, length: int) -> "Table":
-        """Of a table with all its lines, those of a page; the first is 1."""
-        shown = self.lines[(number - 1) * length : number * length]
-        return Table(self.name, self.title, self.empty, self.columns, shown)
-
 
 @dataclass(frozen=True, slots=True)
 class Tabs:

@@ -332,3 +332,30 @@ def test_the_headline_leads_to_where_its_money_came_from(owner_client: Client, p
     answer = owner_client.get(html.unescape(address[1]))
     assert answer.context["asked"].visits.period.name == "7d"
     assert "€1,284.50" in answer.content.decode()
+
+
+def test_all_rows_are_shown_in_pages_searched_and_exported(
+    owner_client: Client, site: Site, connection: Connection
+) -> None:
+    for n in range(60):
+        pay(connection, f"ch_{n}", 1_000 - n, site=site, source=f"partner {n:02}", channel="Referral")
+    pay(connection, "ch_none", 77, reason=Reason.NO_ID)
+    details, export = f"{PAGE}details/sources/", f"{PAGE}export/sources.csv"
+
+    def labels(query: str) -> list[str]:
+        return [line.label for line in owner_client.get(f"{details}?{query}").context["table"].lines]
+
+    assert labels("") == [f"partner {n:02}" for n in range(50)]
+    assert labels("page=2") == [*(f"partner {n:02}" for n in range(50, 60)), "Not attributed"]
+    assert labels("page=3") == []
+    assert labels("search=PARTNER+1") == [f"partner {n}" for n in range(10, 20)]
+    assert labels("search=%00%25") == []
+    assert labels("is.source=partner+07") == ["partner 07"]
+    # The bars of every page are as long as those of the first.
+    second = owner_client.get(f"{details}?page=2").context["table"].lines
+    assert (second[0].share, second[-1].share) == (95.0, 7.7)
+    rows = owner_client.get(export).content.decode().splitlines()
+    assert len(rows) == 62
+    assert rows[1] == "partner 00,EUR,10.00,1,0,10.00,0.00,0.00"
+    assert rows[-1].startswith("Not attributed,EUR,0.77,1,0,")
+    assert len(owner_client.get(f"{export}?is.source=partner+07").content.decode().splitlines()) == 2

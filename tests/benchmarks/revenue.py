@@ -1,0 +1,148 @@
+"""How long each panel of the Revenue page takes on a site with many visits and payments.
+
+    uv run --group dev python -m tests.benchmarks.revenue [--visits 1000000] [--payments 50000] [--folder KEPT]
+
+Makes the site as tests.benchmarks.panels does, pays for some of its visits over twelve months, and asks for each
+panel as a browser would, with 12 months. Times are medians of several requests in milliseconds, whole pages with
+session, templates and all; the yardstick is a fixed query, timed between them. With --folder the database is kept
+there, and another run measures without making it again.
+"""
+
+import argparse
+import atexit
+import os
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.panels import YARDSTICK, made, median, run, say
+
+MOST = 300
+PERIODS = {
+    "12mo": "period=12mo&versus=none",
+    "12mo, compared": "period=12mo",
+    "12mo, one filter": "period=12mo&is.country=DE",
+}
+
+# Every visit of some is paid on its last page; a tenth of the payments are credited to nobody, one in fifty refunded.
+PAID = """
+CREATE TEMPORARY TABLE paid AS
+SELECT 'ch_bench' || row_number() OVER () AS charge, v.*, 500 + floor(random() * 20000)::bigint AS amount,
+    random() < 0.1 AS is_nobodys, random() < 0.02 AS is_refunded
+FROM tracking_visit v WHERE site_id = %(site)s ORDER BY random() LIMIT %(payments)s
+"""
+CHARGES = """
+INSERT INTO revenue_charge (account_id, stripe_id, created_at, observed_at, status, captured, amount, amount_captured,
+    amount_refunded, currency, payment_intent, balance_transaction, failure_balance_transaction, view_id)
+SELECT %(account)s, charge, last_at, last_at, 'succeeded', true, amount, amount, 0, 'eur', 'pi_' || charge,
+    'txn_' || charge, '', '' FROM paid
+"""
+LINES = """
+INSERT INTO revenue_ledgerline (account_id, key, kind, amount, currency, occurred_at, charge, balance_transaction)
+SELECT %(account)s, kind || ':' || charge, kind, sign * amount, 'eur', last_at, charge, 'txn_' || charge
+FROM paid
+CROSS JOIN (VALUES ('charge', 1.0, false), ('fee', -0.03, false), ('refund', -1.0, true)) AS k (kind, sign, is_refund)
+WHERE is_refunded OR NOT is_refund
+"""
+DECISIONS = """
+INSERT INTO revenue_attribution (account_id, charge, model, rules_version, decided_at, reason, evidence, is_renewal,
+    site_id, carried_id, view_id, visit_id, visitor, viewed_at, page, landing_page, channel, source, referrer,
+    utm_source, utm_medium, utm_campaign, utm_term, utm_content, country, region, city, browser, os, device, variants)
+SELECT %(account)s, charge, model, 3, last_at, CASE WHEN is_nobodys THEN 'no_id' ELSE '' END, 'session_metadata', false,
+    CASE WHEN NOT is_nobodys THEN site_id END, '', NULL, CASE WHEN NOT is_nobodys THEN id END,
+    CASE WHEN NOT is_nobodys THEN visitor END, last_at, exit_path, entry_path,
+    channel, source, referrer, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+    country, region, city, browser, os, device, '{}'
+FROM paid CROSS JOIN (VALUES ('last_non_direct'), ('last'), ('first')) AS m (model)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--visits", type=int, default=1_000_000)
+    parser.add_argument("--payments", type=int, default=50_000)
+    parser.add_argument("--folder", type=Path)
+    asked = parser.parse_args()
+    folder = asked.folder or Path(tempfile.mkdtemp())
+    if not asked.folder:
+        # Before the database registers itself, so that its folder is removed after it has stopped.
+        atexit.register(shutil.rmtree, folder)
+    os.environ.update(VAR_DIR=str(folder), DJANGO_SETTINGS_MODULE="humblytics.settings", ALLOWED_HOSTS="testserver")
+    os.environ.pop("DATABASE_URL", None)
+    import django  # noqa: PLC0415  the settings read the environment that was just made
+
+    django.setup()
+    from django.core.management import call_command  # noqa: PLC0415
+
+    from sites.models import Site  # noqa: PLC0415
+
+    call_command("migrate", verbosity=0)
+    site = Site.objects.filter(domain=f"of-{asked.visits}.example").first() or made(asked.visits)
+    pay(site, asked.payments)
+    report(site)
+
+
+def pay(site: Any, payments: int) -> None:
+    from django.utils import timezone  # noqa: PLC0415
+
+    from revenue.models import Connection, StripeAccount  # noqa: PLC0415
+
+    account, is_new = StripeAccount.objects.get_or_create(acct_id="acct_bench", livemode=True)
+    if not is_new:
+        return
+    now = timezone.now()
+    Connection.objects.create(site=site, account=account, connected_at=now, synced_at=now)
+    told = {"site": site.pk, "account": account.pk, "payments": payments}
+    for statement in (PAID, CHARGES, LINES, DECISIONS):
+        run(statement, told)
+    run("VACUUM ANALYZE")
+    say(f"{payments:,} payments made")
+
+
+def report(site: Any) -> None:
+    yardsticks = []
+    say(f"medians in ms{'':21}" + "".join(f"{span:>20}" for span in PERIODS))
+    slow = []
+    for name, ask in requests(site):
+        times = {span: median(lambda ask=ask, query=query: ask(query)) for span, query in PERIODS.items()}
+        yardsticks.append(median(lambda: run(YARDSTICK)))
+        say(f"{name:34}" + "".join(f"{took:>20.0f}" for took in times.values()))
+        slow += [f"{name} ({took:.0f} ms)" for took in [times["12mo"]] if took >= MOST]
+    say(f"yardstick {statistics.median(yardsticks):.0f} ms; not under {MOST} ms: {', '.join(slow) or 'none'}")
+
+
+def requests(site: Any) -> Iterator[tuple[str, Callable[[str], object]]]:
+    """Give each address of the page, as a function of its query."""
+    from django.test import Client  # noqa: PLC0415
+
+    from revenue import tables  # noqa: PLC0415
+    from sites.models import Membership, User  # noqa: PLC0415
+
+    user, _ = User.objects.get_or_create(email="bench@example.com")
+    Membership.objects.get_or_create(user=user, site=site)
+    client = Client()
+    client.force_login(user)
+
+    def page(name: str) -> Callable[[str], object]:
+        def get(query: str) -> None:
+            response = client.get(f"/{site.domain}/revenue/{name}?{query}")
+            assert response.status_code == 200, response.status_code
+
+        return get
+
+    for name in (
+        "",
+        "totals/",
+        "by-day/",
+        "payments/",
+        *(f"{panel}/" for panel in tables.PANELS),
+        "details/referrers/",
+    ):
+        yield name or "whole page", page(name)
+
+
+if __name__ == "__main__":
+    main()
