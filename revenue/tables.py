@@ -28,6 +28,11 @@ class Panel:
     title: str
     by: str
     tab: str = ""
+    heading: str = ""
+
+    @property
+    def value_heading(self) -> str:
+        return self.heading or VISIT_DIMENSIONS[DIMENSIONS[self.by]].label
 
 
 CARDS = {
@@ -37,8 +42,8 @@ CARDS = {
         Panel("referrers", "Referrers", "referrer"),
     ),
     ("pages", "Pages"): (
-        Panel("landing-pages", "Landing pages", "landing_page"),
-        Panel("purchase-pages", "Pages of purchase", "page"),
+        Panel("landing-pages", "Landing pages", "landing_page", heading="Landing page"),
+        Panel("purchase-pages", "Pages of purchase", "page", heading="Page of purchase"),
     ),
     ("campaigns", "Campaigns"): (
         Panel("campaigns", "Campaigns", "utm_campaign"),
@@ -94,7 +99,7 @@ def whole(
 
 def export(name: str, asked: Asked, model: Model, currency: str) -> Iterator[list[object]]:
     """Headings, then all rows, with amounts in the currency's major unit."""
-    yield [PANELS[name].title, "Currency", "Net", "Payments", "Visitors", "Gross", "Refunded", "Disputed"]
+    yield [PANELS[name].value_heading, "Currency", "Net", "Payments", "Visitors", "Gross", "Refunded", "Disputed"]
     for each in _found(name, asked, model, currency):
         row = each.row
         amounts = [plain(amount, currency) for amount in (row.gross, row.refunded, row.disputed)]
@@ -157,7 +162,7 @@ def _table(name: str, question: Question, entries: Iterable[_Entry], most: int, 
         )
         for each in entries
     )
-    return Table(name, panel.title, NOTHING, (VISIT_DIMENSIONS[DIMENSIONS[panel.by]].label, *COLUMNS[:columns]), lines)
+    return Table(name, panel.title, NOTHING, (panel.value_heading, *COLUMNS[:columns]), lines)
 
 
 def _cells(each: _Entry) -> tuple[str, ...]:
