@@ -2,7 +2,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+# What is waited for comes much sooner, but on a machine that does other things too.
+expect.set_options(timeout=30_000)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -90,12 +90,17 @@ def serving() -> Iterator[Customer]:
     server.server_close()
 
 
+def until(page: Page, is_so: Callable[[], object]) -> None:
+    """Wait until something is so, as long as a busy machine may need for it."""
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        page.wait_for_timeout(50)
+
+
 def arrived(page: Page, customer: Customer, count: int, kind: str = "view") -> list[dict[str, Any]]:
     """Wait for `count` hits of the kind, and a moment longer for one too many."""
-    for _ in range(60):
-        if len(customer.told(kind)) >= count:
-            break
-        page.wait_for_timeout(100)
+    until(page, lambda: len(customer.told(kind)) >= count)
     page.wait_for_timeout(150)
     hits = customer.told(kind)
     assert len(hits) == count, customer.hits
@@ -108,4 +113,12 @@ def hide(page: Page, is_hidden: bool = True) -> None:
         "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
         "document.dispatchEvent(new Event('visibilitychange')) }",
         is_hidden,
+    )
+
+
+def scroll(page: Page, y: int) -> None:
+    """Scroll, and wait until the page has been told."""
+    page.evaluate(
+        "y => new Promise(told => { addEventListener('scroll', told, {once: true}); scrollTo(0, y) })",
+        y,
     )

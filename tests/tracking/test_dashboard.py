@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.factories import CHROME, FIREFOX, IPHONE
 from tests.stack import Stack, connect, running_stack
+from tests.tracking.customer import until
 
 # Names what has to be scrolled sideways to be seen whole.
 WIDER_THAN_THEIR_PLACE = """
@@ -245,10 +246,25 @@ def test_details_are_searched_while_typing(site: str, page: Page) -> None:
     page.get_by_role("searchbox").press_sequentially("pri")
     expect(page.locator("#details tbody tr")).to_have_count(1)
     expect(page.get_by_role("searchbox")).to_be_focused()
-    assert "search=pri" in page.url
+    page.wait_for_url(f"{site}details/top-pages/?period=7d&is.country=DE&search=pri")
     page.get_by_role("link", name="/pricing").click()
     page.wait_for_url(f"{site}?period=7d&is.country=DE&is.page=%2Fpricing")
     is_shown(page, visitors="1")
+
+
+def test_letters_that_are_typed_during_a_search_are_searched_for_next(site: str, page: Page) -> None:
+    page.goto(f"{site}details/top-pages/?period=7d")
+    asked: list[Route] = []
+    page.route("**/details/top-pages/?*", lambda route: asked.append(route))
+    box = page.get_by_role("searchbox")
+    box.press_sequentially("p")
+    until(page, lambda: asked)
+    box.press_sequentially("ri")
+    asked[0].continue_()
+    page.unroute_all()
+    page.wait_for_url(f"{site}details/top-pages/?period=7d&search=pri")
+    expect(page.locator("#details tbody tr")).to_have_count(1)
+    expect(box).to_have_value("pri")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -276,9 +292,13 @@ def test_a_phone_shows_all_figures_without_scrolling_sideways(site: str, page: P
         page.keyboard.press("Escape")
 
 
-def test_live_visitors_are_counted(site: str, page: Page) -> None:
-    page.goto(site)
-    expect(page.locator("#live-visitors")).to_have_text("3 visitors now")
+def test_live_visitors_are_counted(stack: Stack, page: Page) -> None:
+    # Not of the site that all tests share: its visitors may be gone by now.
+    key = new_site(stack, "live.example")
+    for ip in (GERMAN, AMERICAN):
+        send(stack, key, "https://live.example/", ip=ip)
+    page.goto(f"{stack.url}/live.example/")
+    expect(page.locator("#live-visitors")).to_have_text("2 visitors now")
 
 
 def test_a_panel_that_fails_leaves_the_others_alone_and_can_be_tried_again(stack: Stack, site: str, page: Page) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.factories import CHROME
 from tests.stack import Stack, connect, running_stack
-from tests.tracking.customer import hide
+from tests.tracking.customer import hide, scroll
 
 DOMAIN = "firstparty.localhost"
 GERMAN = "91.64.7.7"
@@ -99,7 +99,7 @@ def test_what_a_visitor_does_is_kept_by_the_server_under_the_visitor_s_own_place
     page.goto(f"{customer}/?utm_source=letter")
     view_id = page.evaluate("Humblytics.ready")
     page.get_by_role("button").click()
-    page.evaluate("scrollTo(0, 900)")
+    scroll(page, 900)
     page.wait_for_timeout(300)
     page.evaluate("history.pushState(null, '', '/next')")
     page.evaluate("Humblytics.ready")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from sites.models import Site
 from sites.script_tag import tags
 from tests.benchmarks.script_size import SOURCE, minified
-from tests.tracking.customer import TAG, Customer, arrived
+from tests.tracking.customer import TAG, Customer, arrived, until
 from tracking.script import script
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -119,8 +119,7 @@ def test_a_page_that_the_browser_may_prepare_is_counted_once(page: Page, custome
     customer.pages["/"] = f'<a href="/next">Next</a><script type="speculationrules">{rules}</script>'
     customer.pages["/next"] = ""
     page.goto(customer.url)
-    page.wait_for_timeout(1000)
-    assert "/next" in customer.asked
+    until(page, lambda: "/next" in customer.asked)
     arrived(page, customer, 1)
     page.get_by_role("link").click()
     page.wait_for_url("**/next")
@@ -131,8 +130,7 @@ def test_a_page_that_is_only_fetched_ahead_is_not_counted(page: Page, customer: 
     customer.pages["/"] = "<link rel=prefetch href=/next>"
     customer.pages["/next"] = ""
     page.goto(customer.url)
-    page.wait_for_timeout(500)
-    assert "/next" in customer.asked
+    until(page, lambda: "/next" in customer.asked)
     arrived(page, customer, 1)
 
 

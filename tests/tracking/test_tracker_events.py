@@ -5,7 +5,7 @@ from playwright.sync_api import BrowserContext, Page, Route
 
 from sites.models import Site
 from sites.script_tag import tags
-from tests.tracking.customer import TAG, Customer, arrived, hide
+from tests.tracking.customer import TAG, Customer, arrived, hide, scroll, until
 
 STUB = str(tags(Site(domain="shop.example", key="key"))["stub_tag"])
 EVERYWHERE = "**/*"
@@ -154,9 +154,8 @@ def test_time_counts_while_somebody_looks_and_depth_as_far_as_it_was_seen(page: 
     page.evaluate("dispatchEvent(new Event('focus'))")
     before = page.evaluate("performance.now()")
     page.clock.run_for(10_000)
-    page.evaluate("scrollTo(0, 1000)")
-    page.wait_for_timeout(200)
-    page.evaluate("scrollTo(0, 0)")
+    scroll(page, 1000)
+    scroll(page, 0)
     # Somebody is away: of this, half a minute counts.
     page.clock.run_for(100_000)
     page.evaluate("dispatchEvent(new Event('pointermove'))")
@@ -248,10 +247,7 @@ def test_a_payment_link_takes_the_view_s_id_along(
         page.get_by_role("link").press("Enter")
     else:
         page.get_by_text("Pay").click()
-    for _ in range(50):
-        if asked:
-            break
-        page.wait_for_timeout(100)
+    until(page, lambda: asked)
     assert asked == [expected.partition("#")[0]]
 
 
