@@ -22,7 +22,7 @@ from revenue import pager, tasks
 from revenue.models import Connection
 from revenue.sync import catch_up
 
-PAGE_LENGTH = 4
+PAGE_LENGTH = 3
 # The process that has the children starts once: to start anew takes longer than to sync.
 PARENT = "import django; django.setup(); from tests.revenue import mortal; mortal.have_children()"
 # What to do: a tick, the beat's task or the command; for which connection; with what as our time; and before which

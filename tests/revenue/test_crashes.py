@@ -26,7 +26,7 @@ KILLED = -signal.SIGKILL
 # All that a sync writes, but for the connection and the account.
 WRITTEN = [*MIRROR, LedgerLine, Attribution, Stream, Slice, ReadCount, Finding]
 # How many of a tick's statements to be killed at, at most.
-DEATHS = [pytest.param(5, id="here and there"), pytest.param(10_000, id="everywhere", marks=pytest.mark.nightly)]
+DEATHS = [pytest.param(4, id="here and there"), pytest.param(10_000, id="everywhere", marks=pytest.mark.nightly)]
 Tick = Callable[..., End]
 
 

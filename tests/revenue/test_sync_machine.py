@@ -299,7 +299,7 @@ def without_pauses(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("without_pauses")
 @pytest.mark.parametrize(
     ("shops", "steps"),
-    [pytest.param(20, 20, id="some"), pytest.param(500, 40, id="many", marks=pytest.mark.nightly)],
+    [pytest.param(12, 20, id="some"), pytest.param(500, 40, id="many", marks=pytest.mark.nightly)],
 )
 def test_incremental_equals_full_resync(shops: int, steps: int) -> None:
     limits = examples(max_examples=shops, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
