@@ -5,7 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,3 +100,10 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             processes.stop(running)
             # Servers that a signal has ended leave the database running; it stops with the last to exit by itself.
             stack.manage("migrate", "--check")
+
+
+def wait_until(is_so: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)

@@ -5,8 +5,7 @@ With SCREENSHOTS=folder it leaves a picture of every page it comes to.
 
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from humblytics.demo.shop import Shop, serve
 from revenue.secrecy import Secret
 from tests.factories import CHROME, FIREFOX
-from tests.stack import Stack, free_port, running_stack
+from tests.stack import Stack, free_port, running_stack, wait_until
 from tests.traces import traces
 
 DOMAIN = "walk.localhost"
@@ -103,13 +102,6 @@ def buy(page: Page, product: str) -> None:
     page.wait_for_url("**/pay/cs_test_*")
     page.get_by_role("button", name=re.compile("Pay")).click()
     page.wait_for_url("**/thank-you")
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
 
 
 def row(page: Page, panel: str, label: str) -> Any:

@@ -6,10 +6,9 @@ import json
 import re
 import socket
 import threading
-import time
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -19,7 +18,7 @@ from revenue.sandbox.errors import StripeError
 from revenue.sandbox.faults import key_refused, refusing
 from sites.models import Site
 from tests.factories import CHROME, send_hit
-from tests.stack import Stack, connect, running_stack
+from tests.stack import Stack, connect, running_stack, wait_until
 from tests.traces import traces
 from tracking.hits import LONGEST_BODY, Refusal
 from tracking.limits import BURST
@@ -289,6 +288,8 @@ def new_token(client: Client) -> str:
 
 def take_reports(client: Client, token: str) -> None:
     """Report events with a token that is good: such that are taken, and such that are refused."""
+    # The server looks for tokens it does not know once a second.
+    wait_until(lambda: client.report(token) != "401")
     for ip in FORWARDED:
         assert client.report(token, ip) == "202"
     for ip in EACH_ADDRESS:
@@ -326,13 +327,6 @@ def refuse_without_database(client: Client, token: str) -> None:
         assert client.send("GET", "/readyz", ip=ip)[0] == 503
         # Django's answer to an error that nobody foresaw, with a traceback in the log.
         assert client.send("GET", f"/{DOMAIN}/", ip=ip)[0] == 500
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def table_file(table: str) -> str:
