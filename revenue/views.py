@@ -1,5 +1,6 @@
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -18,7 +19,7 @@ from django_htmx.http import trigger_client_event
 from revenue import connecting, stats, tables, tasks
 from revenue.attribution import Model
 from revenue.crediting import decide_anew
-from revenue.figures import figures
+from revenue.figures import Figure, figures
 from revenue.forms import AttributionForm, ConnectForm
 from revenue.models import AttributionRules, Connection
 from revenue.money import format_money
@@ -45,36 +46,43 @@ MODELS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
-    """What the address of a page or panel asks for: of which visits and days, credited how, in which currency."""
+    """What the address of a page or panel asks for: of which visits and days, credited how, in which currency.
+
+    `named_currency` is "" when the address names none; then it is the one with most payments.
+    """
 
     visits: questions.Question
     asked: Asked
     model: Model
-    currency: str
+    named_currency: str
+
+    @cached_property
+    def totals(self) -> list[Totals]:
+        return stats.totals(self.asked, self.model)
+
+    @cached_property
+    def currency(self) -> str:
+        if self.named_currency:
+            return self.named_currency
+        return self.totals[0].currency if self.totals else _account_currency(self.asked.site)
 
     @property
     def query(self) -> str:
-        """The part of an address that asks for the same."""
-        return self.visits.query
+        """The part of an address that asks for the same, with the currency, so that nobody has to look for it again."""
+        return self.visits.with_beside("currency", self.currency)
 
 
 def _asked(request: HttpRequest, site: Site) -> Question:
     """Read the address; what is missing or not understood gives the default."""
     name, currency = request.GET.get("model"), request.GET.get("currency", "").lower()
-    beside = []
-    if name in list(Model) and name != Model.LAST_NON_DIRECT:
-        beside.append(("model", str(name)))
-    if re.fullmatch(r"[a-z]{3}", currency):
-        beside.append(("currency", currency))
-    visits = questions.read(request.GET, timezone.now(), site.zone, tuple(beside))
-    asked = ask(site, visits.period, visits.filters)
     model = Model(name) if name in list(Model) else Model.LAST_NON_DIRECT
-    if "currency" not in dict(beside):
-        found = stats.totals(asked, model)
-        currency = found[0].currency if found else _account_currency(site)
-    return Question(visits, asked, model, currency)
+    named_currency = currency if re.fullmatch(r"[a-z]{3}", currency) else ""
+    beside = [("model", str(model))] if model != Model.LAST_NON_DIRECT else []
+    beside += [("currency", named_currency)] if named_currency else []
+    visits = questions.read(request.GET, timezone.now(), site.zone, tuple(beside))
+    return Question(visits, ask(site, visits.period, visits.filters), model, named_currency)
 
 
 def _account_currency(site: Site) -> str:
@@ -130,7 +138,7 @@ def headline(request: HttpRequest, domain: str) -> HttpResponse:
     if not stats.connections(site):
         return HttpResponse()
     about = _asked(request, site)
-    shown = [each for each in _totals(site, about)["figures"] if each.label in HEADLINE]
+    shown = [each for each in _figures(about) if each.label in HEADLINE]
     return render(request, "revenue/_headline.html", {"site": site, "asked": about, "figures": shown})
 
 
@@ -296,18 +304,10 @@ def _sync_soon(connection: Connection) -> None:
 
 def _totals(site: Site, about: Question) -> dict[str, Any]:
     """Give what the headline shows: the totals of one currency, and of which other currencies there are some."""
-    found = stats.totals(about.asked, about.model)
-    total = _in_currency(found, about.currency)
-    seen = visitors(about.asked)
-    earlier = None
-    if about.visits.versus != "none":
-        against = compared(about.asked, timezone.now(), about.visits.against)
-        earlier = _in_currency(stats.totals(against, about.model), about.currency), visitors(against)
-    connected = stats.connections(site)
-    fees = " + ".join(format_money(row.fees, row.currency) for row in found if row.fees)
+    found, connected = about.totals, stats.connections(site)
     return {
-        "total": total,
-        "figures": figures((total, seen), earlier, fees),
+        "total": _in_currency(found, about.currency),
+        "figures": _figures(about),
         "currencies": sorted({row.currency for row in found if row.orders or row.net} | {about.currency}),
         "connections": connected,
         "is_test_money": not any(each.account.livemode for each in connected),
@@ -316,6 +316,17 @@ def _totals(site: Site, about: Question) -> dict[str, Any]:
         "outside": stats.outside_stripe(site, about.visits.period).get(about.currency),
         "state": stats.fingerprint(site),
     }
+
+
+def _figures(about: Question) -> list[Figure]:
+    """Give the figures of the question's currency, compared with the period that it is to be compared with."""
+    now = _in_currency(about.totals, about.currency), visitors(about.asked)
+    earlier = None
+    if about.visits.versus != "none":
+        against = compared(about.asked, timezone.now(), about.visits.against)
+        earlier = _in_currency(stats.totals(against, about.model), about.currency), visitors(against)
+    fees = " + ".join(format_money(row.fees, row.currency) for row in about.totals if row.fees)
+    return figures(now, earlier, fees)
 
 
 def _in_currency(found: list[Totals], currency: str) -> Totals:

@@ -359,3 +359,21 @@ def test_all_rows_are_shown_in_pages_searched_and_exported(
     assert rows[1] == "partner 00,EUR,10.00,1,0,10.00,0.00,0.00"
     assert rows[-1].startswith("Not attributed,EUR,0.77,1,0,")
     assert len(owner_client.get(f"{export}?is.source=partner+07").content.decode().splitlines()) == 2
+
+
+def test_what_the_page_has_found_is_not_looked_for_again_by_its_parts(
+    owner_client: Client, paid: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = owner_client.get(f"{PAGE}?period=7d")
+    address = html.unescape(re.search(rf'"({PAGE}channels/\?[^"]*)"', page.content.decode())[1])  # type: ignore[index]
+    asked: list[str] = []
+    for name in ("totals", "connections", "fingerprint"):
+        counted = getattr(stats, name)
+        monkeypatch.setattr(
+            stats, name, lambda *args, name=name, counted=counted: [asked.append(name), counted(*args)][1]
+        )
+
+    assert "€1,234.50" in owner_client.get(address).content.decode()
+    assert asked == []
+    owner_client.get(f"{PAGE}headline/?period=7d&versus=none&currency=eur")
+    assert sorted(asked) == ["connections", "totals"]
