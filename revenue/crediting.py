@@ -8,6 +8,7 @@ import datetime as dt
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -201,7 +202,7 @@ def _decide(
             else:
                 rows.append(_decision_row(charge, model, decision, now))
             rows[-1].is_renewal = is_renewal
-    changes = _set_decisions(account, _without_renewals(_inherited(account, rows, origins), rules))
+    changes = _set_decisions(_without_renewals(_inherited(account, rows, origins), rules), before)
     _reopen_later_payments(account, changes, origins)
     return changes
 
@@ -386,20 +387,17 @@ def _must_stay(earlier: Attribution, decision: Decision, visits: Iterable[SeenVi
 
 def _kept_row(earlier: Attribution) -> Attribution:
     """The same decision, under the rules of now, so that it is not looked at each time."""
-    earlier.pk, earlier.rules_version = None, attribution.RULES_VERSION
-    return earlier
+    row = copy(earlier)
+    row.rules_version = attribution.RULES_VERSION
+    return row
 
 
-def _set_decisions(account: StripeAccount, rows: list[Attribution]) -> list[Change]:
+def _set_decisions(rows: list[Attribution], decided: Mapping[tuple[str, str], Attribution]) -> list[Change]:
     """Store the decisions that are new or differ from what was decided before; give those that say something else."""
     contents = [field.attname for field in stored_fields(Attribution) if field.attname != "decided_at"]
-    known = {
-        (row.charge, row.model): row
-        for row in Attribution.objects.filter(account=account, charge__in={row.charge for row in rows})
-    }
     changes, news = [], []
     for row in rows:
-        before = known.get((row.charge, row.model))
+        before = decided.get((row.charge, row.model))
         differing = {name for name in contents if before is None or getattr(row, name) != getattr(before, name)}
         if differing:
             news.append(row)

@@ -1,7 +1,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -12,6 +12,7 @@ from revenue.attribution import Model
 from revenue.crediting import Change, credit_anew
 from revenue.models import Attribution, Charge, StripeAccount
 from revenue.money import format_money
+from sites.models import Site
 
 DIFFERS = 3
 
@@ -66,11 +67,12 @@ def _summed(account: StripeAccount, changes: Sequence[Change]) -> list[dict[str,
     """Sum up what differs in the same way, the most frequent first."""
     ids = {change.after.charge for change in changes}
     paid = {charge.stripe_id: charge for charge in Charge.objects.filter(account=account, stripe_id__in=ids)}
+    domains = dict(Site.objects.values_list("pk", "domain"))
     payments: Counter[Kind] = Counter()
     gross: Counter[Kind] = Counter()
     for change in changes:
         charge = paid[change.after.charge]
-        kind = change.after.model, _credited(change.before), _credited(change.after), charge.currency
+        kind = change.after.model, _credited(change.before, domains), _credited(change.after, domains), charge.currency
         payments[kind] += 1
         gross[kind] += charge.amount_captured
     return [
@@ -83,11 +85,12 @@ def _summed(account: StripeAccount, changes: Sequence[Change]) -> list[dict[str,
     ]
 
 
-def _credited(decision: Attribution | None) -> str:
+def _credited(decision: Attribution | None, domains: Mapping[int, str]) -> str:
     """Say what a payment is credited to: its reason if to nothing."""
     if decision is None:
         return "undecided"
     if decision.reason:
         return decision.reason
     source = f"{decision.channel} / {decision.source}" if decision.source else decision.channel
-    return f"{source} ({decision.site})"
+    # The site may have been deleted since.
+    return f"{source} ({domains[decision.site_id] if decision.site_id else None})"
