@@ -10,16 +10,14 @@ trivial query.
 """
 
 import argparse
-import atexit
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
+
+from tests.benchmarks.setup import begin
 
 SCRIPT = """
 local n = 0
@@ -62,26 +60,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--port", type=int, default=8790)
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
-    # Before the database registers itself, so that its folder is removed after it has stopped.
-    atexit.register(shutil.rmtree, folder)
-    os.environ.update(
-        VAR_DIR=str(folder / "var"), DJANGO_SETTINGS_MODULE="humblytics.settings", TRUSTED_PROXIES="127.0.0.1"
-    )
+    folder = begin(TRUSTED_PROXIES="127.0.0.1")
     measure(asked, folder)
 
 
 def measure(asked: argparse.Namespace, folder: Path) -> None:
-    import django  # noqa: PLC0415  the settings read the environment that main() has just made
-
-    django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
     from django.db import connection  # noqa: PLC0415
 
     from sites.models import Site  # noqa: PLC0415
     from tracking.models import Event, View, Visit  # noqa: PLC0415
 
-    call_command("migrate", verbosity=0)
     site = Site.objects.create(domain="bench.example")
     script = folder / "hits.lua"
     script.write_text(SCRIPT.replace("SITE", site.key))

@@ -10,17 +10,14 @@ another run measures without making it again.
 """
 
 import argparse
-import atexit
 import datetime as dt
-import os
-import shutil
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.setup import begin, pages_of, say
 
 RUNS = 5
 YARDSTICK = "SELECT count(*) FROM generate_series(1, 1000000)"
@@ -101,18 +98,7 @@ def main() -> None:
     parser.add_argument("--visits", default="1000000", help="such as 100000,1000000,10000000")
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp())
-    if not asked.folder:
-        # Before the database registers itself, so that its folder is removed after it has stopped.
-        atexit.register(shutil.rmtree, folder)
-    os.environ.update(VAR_DIR=str(folder), DJANGO_SETTINGS_MODULE="humblytics.settings", ALLOWED_HOSTS="testserver")
-    os.environ.pop("DATABASE_URL", None)
-    import django  # noqa: PLC0415  the settings read the environment that was just made
-
-    django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
-
-    call_command("migrate", verbosity=0)
+    begin(asked.folder, ALLOWED_HOSTS="testserver")
     sizes = [int(visits) for visits in asked.visits.split(",")]
     measured = {visits: measure(visits) for visits in sizes}
     report(measured)
@@ -159,23 +145,11 @@ def made(visits: int) -> Any:
 def requests(site: Any) -> Iterator[tuple[str, Callable[[str], object]]]:
     """Give everything that is asked about a site, each as a function of the address's query."""
     from django.http import QueryDict  # noqa: PLC0415
-    from django.test import Client  # noqa: PLC0415
     from django.utils import timezone  # noqa: PLC0415
 
-    from sites.models import Membership, User  # noqa: PLC0415
     from tracking import questions, stats, tables  # noqa: PLC0415
 
-    user, _ = User.objects.get_or_create(email="bench@example.com")
-    Membership.objects.get_or_create(user=user, site=site)
-    client = Client()
-    client.force_login(user)
-
-    def page(name: str) -> Callable[[str], object]:
-        def get(query: str) -> None:
-            response = client.get(f"/{site.domain}/{name}?{query}")
-            assert response.status_code == 200, response.status_code
-
-        return get
+    page = pages_of(site)
 
     def totals(query: str) -> object:
         now = timezone.now()
@@ -238,11 +212,6 @@ def report(measured: dict[int, dict[str, dict[str, float]]]) -> None:
                 f"{span}: slowest {worst}, {times:.0f} ms or {times / yardstick:.1f} yardsticks; "
                 f"{len(slow)} not under {most} ms"
             )
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -9,16 +9,13 @@ there, and another run measures without making it again.
 """
 
 import argparse
-import atexit
-import os
-import shutil
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.panels import YARDSTICK, made, median, run, say
+from tests.benchmarks.panels import YARDSTICK, made, median, run
+from tests.benchmarks.setup import begin, pages_of, say
 
 MOST = 300
 PERIODS = {
@@ -66,20 +63,9 @@ def main() -> None:
     parser.add_argument("--payments", type=int, default=50_000)
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp())
-    if not asked.folder:
-        # Before the database registers itself, so that its folder is removed after it has stopped.
-        atexit.register(shutil.rmtree, folder)
-    os.environ.update(VAR_DIR=str(folder), DJANGO_SETTINGS_MODULE="humblytics.settings", ALLOWED_HOSTS="testserver")
-    os.environ.pop("DATABASE_URL", None)
-    import django  # noqa: PLC0415  the settings read the environment that was just made
-
-    django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
-
+    begin(asked.folder, ALLOWED_HOSTS="testserver")
     from sites.models import Site  # noqa: PLC0415
 
-    call_command("migrate", verbosity=0)
     site = Site.objects.filter(domain=f"of-{asked.visits}.example").first() or made(asked.visits)
     pay(site, asked.payments)
     report(site)
@@ -116,23 +102,9 @@ def report(site: Any) -> None:
 
 def requests(site: Any) -> Iterator[tuple[str, Callable[[str], object]]]:
     """Give each address of the page, as a function of its query."""
-    from django.test import Client  # noqa: PLC0415
-
     from revenue import tables  # noqa: PLC0415
-    from sites.models import Membership, User  # noqa: PLC0415
 
-    user, _ = User.objects.get_or_create(email="bench@example.com")
-    Membership.objects.get_or_create(user=user, site=site)
-    client = Client()
-    client.force_login(user)
-
-    def page(name: str) -> Callable[[str], object]:
-        def get(query: str) -> None:
-            response = client.get(f"/{site.domain}/revenue/{name}?{query}")
-            assert response.status_code == 200, response.status_code
-
-        return get
-
+    page = pages_of(site)
     for name in (
         "",
         "totals/",
@@ -141,7 +113,7 @@ def requests(site: Any) -> Iterator[tuple[str, Callable[[str], object]]]:
         *(f"{panel}/" for panel in tables.PANELS),
         "details/referrers/",
     ):
-        yield name or "whole page", page(name)
+        yield name or "whole page", page(f"revenue/{name}")
 
 
 if __name__ == "__main__":

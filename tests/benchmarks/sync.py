@@ -10,19 +10,16 @@ object however many there are. CPU is that of the reading process, without the d
 """
 
 import argparse
-import atexit
 import json
-import os
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.sandbox import Served, serving
+from tests.benchmarks.setup import begin, say
 
 DJ_STRIPE = "dj-stripe==2.11.0"
 LATENCY, PER_SECOND = 0.1, 100
@@ -34,19 +31,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--beside", type=int, default=300, help="sessions that dj-stripe reads")
     asked = parser.parse_args()
-    folder = tempfile.mkdtemp()
-    # Before the database registers itself, so that its folder is removed after it has stopped.
-    atexit.register(shutil.rmtree, folder)
-    os.environ.update(
-        VAR_DIR=folder, DJANGO_SETTINGS_MODULE="humblytics.settings", STRIPE_API_BASE="http://127.0.0.1:1"
-    )
-    os.environ.pop("DATABASE_URL", None)
-    import django  # noqa: PLC0415  the settings read the environment that was just made
-
-    django.setup()
-    from django.core.management import call_command  # noqa: PLC0415
-
-    call_command("migrate", verbosity=0)
+    begin(STRIPE_API_BASE="http://127.0.0.1:1")
     few = max(asked.sessions // 10, 1)
     with serving(few) as sandbox:
         backfill(sandbox, "few.example")
@@ -133,11 +118,6 @@ def dj_stripe(sandbox: Served) -> dict[str, Any]:
 
 def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
