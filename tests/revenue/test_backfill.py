@@ -103,7 +103,7 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(
     run: Run, history: int, small_pages: None, monkeypatch: pytest.MonkeyPatch, sandbox: SandboxServer, at: int
 ) -> None:
     stored = 0
-    store = backfill.Backfill._take
+    store = backfill.Backfill._store
 
     def killing(self: Any, *args: Any) -> None:
         nonlocal stored
@@ -112,7 +112,7 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(
             raise KilledError
         store(self, *args)
 
-    monkeypatch.setattr(backfill.Backfill, "_take", killing)
+    monkeypatch.setattr(backfill.Backfill, "_store", killing)
     with pytest.raises(KilledError):
         run()
     assert Stream.objects.get(name="checkout_session").covered_to
@@ -120,7 +120,7 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(
     assert half < history
     slices = Slice.objects.filter(name="checkout_session").count()
 
-    monkeypatch.setattr(backfill.Backfill, "_take", store)
+    monkeypatch.setattr(backfill.Backfill, "_store", store)
     asked: list[str] = []
     sandbox.faults.append(lambda request: asked.append(request.path))  # type: ignore[func-returns-value]
     report = run(drain=False)
