@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from django.db import connection, transaction
+from django.db.models import Model
 
-from revenue.allowlist import MODELS, object_type
+from revenue.allowlist import object_type
 from revenue.booking import book
-from revenue.models import Attribution, BalanceTransaction, Dispute, LedgerLine, Refund, StripeAccount
+from revenue.models import BalanceTransaction, Dispute, Refund, StripeAccount
 from revenue.models.mirror import Mirrored
 from revenue.unfinished import is_final
 from revenue.upsert import stored_fields, upsert
@@ -77,13 +78,13 @@ def lock(account: StripeAccount) -> None:
     StripeAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
 
 
-def measure_tables() -> None:
+def measure_tables(*models: type[Model]) -> None:
     """Let the database see at once how large the tables have become; by itself it looks a minute later.
 
     Until then it plans as for empty tables, and what decides about payments takes longer with the square of them.
     """
     with connection.cursor() as cursor:
-        for model in (*MODELS.values(), LedgerLine, Attribution):
+        for model in models:
             cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
 
 
