@@ -34,6 +34,7 @@ from revenue.upsert import stored_fields, upsert
 from sites.models import Site
 from tracking.models import BotView, View, Visit
 
+LOOKED_UP_AT_ONCE = 10_000
 CREDITED_AT_ONCE = 500
 # The reasons of decisions that were made without a view.
 UNSEEN = (Reason.UNKNOWN, Reason.BLOCKED, Reason.BOT)
@@ -76,15 +77,16 @@ def _credit(
     account: StripeAccount, payments: models.QuerySet[Charge], now: dt.datetime, chosen: Collection[Model]
 ) -> Iterator[Change]:
     sites = frozenset(account.connections.exclude(sealed_key="").values_list("site_id", flat=True))
-    waiting = list(payments[:CREDITED_AT_ONCE])
-    while waiting:
-        with transaction.atomic():
-            lock(account)
-            changes = _decide(account, waiting, sites, now, chosen)
-        yield from changes
-        last = waiting[-1]
-        is_later = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, stripe_id__gt=last.stripe_id)
-        waiting = list(payments.filter(is_later)[:CREDITED_AT_ONCE])
+    is_later = Q()
+    while found := list(payments.filter(is_later).values_list("created_at", "stripe_id")[:LOOKED_UP_AT_ONCE]):
+        for first in range(0, len(found), CREDITED_AT_ONCE):
+            ids = [identity for _, identity in found[first : first + CREDITED_AT_ONCE]]
+            with transaction.atomic():
+                lock(account)
+                changes = _decide(account, list(_paid(account).filter(stripe_id__in=ids)), sites, now, chosen)
+            yield from changes
+        at, identity = found[-1]
+        is_later = Q(created_at__gt=at) | Q(created_at=at, stripe_id__gt=identity)
 
 
 def _paid(account: StripeAccount) -> models.QuerySet[Charge]:
