@@ -410,7 +410,9 @@ def _kept_row(earlier: Attribution) -> Attribution:
 
 def _set_decisions(rows: list[Attribution], decided: Mapping[tuple[str, str], Attribution]) -> list[Change]:
     """Store the decisions that are new or differ from what was decided before; give those that say something else."""
-    said = [field.attname for field in stored_fields(Attribution) if field.attname not in ("decided_at", "rules_version")]
+    said = [
+        field.attname for field in stored_fields(Attribution) if field.attname not in ("decided_at", "rules_version")
+    ]
     content = attrgetter(*said)
     changes, news = [], []
     for row in rows:
