@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from humblytics import health
+from humblytics import api, health
 from sites import views as site_views
 from splittests import script_views
 
@@ -18,4 +18,7 @@ urlpatterns = [
     path("", include("tracking.urls")),
     path("", include("revenue.urls")),
     path("", include("splittests.urls")),
+    path("api/v1/openapi.json", api.openapi, name="openapi"),
+    # After all that there is.
+    path("api/<path:path>", api.nothing, name="no-api"),
 ]

@@ -75,5 +75,6 @@ class ShareLinkAdmin(SecretAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(SecretAdmin):
-    list_display = ("name", "site", "scope", "hint", "created_at")
-    fields = ("site", "name", "scope", "hint", "created_at")
+    list_display = ("name", "site", "scope", "hint", "created_at", "used_at")
+    list_filter = ("scope",)
+    fields = ("site", "name", "scope", "hint", "created_at", "used_at")

@@ -109,8 +109,10 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ApiToken
-        fields = ["name"]
+        fields = ["name", "scope"]
+        labels = {"scope": "It may"}
+        help_texts = {"scope": "Of this site, and nothing else."}
 
     def issue(self, site: Site) -> str:
         """Make the token and give its text."""
-        return tokens.issue(site, self.cleaned_data["name"])
+        return tokens.issue(site, self.cleaned_data["name"], self.cleaned_data["scope"])

@@ -147,6 +147,8 @@ class ApiToken(models.Model):
 
     class Scope(models.TextChoices):
         EVENTS = "events", "Report events"
+        TRAFFIC = "traffic", "Read traffic"
+        REVENUE = "revenue", "Read traffic and revenue"
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, help_text="Which program has it.")
@@ -154,9 +156,16 @@ class ApiToken(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256, in hexadecimal.")
     hint = models.CharField(max_length=4, editable=False, help_text="Its last four characters.")
     created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True, editable=False, help_text="To within a minute; empty if never.")
+    full_at = models.DateTimeField(
+        null=True, editable=False, help_text="When as many requests as possible may be sent at once again."
+    )
 
     class Meta:
         ordering = ("name", "pk")
 
     def __str__(self) -> str:
         return f"{self.name} (…{self.hint})"
+
+    def may(self, scope: "ApiToken.Scope") -> bool:
+        return scope == self.scope or (scope == self.Scope.TRAFFIC and self.scope == self.Scope.REVENUE)

@@ -94,6 +94,16 @@ def between(first: str, last: str, zone: zoneinfo.ZoneInfo) -> Period:
     return period
 
 
+def spanning(first: str | None, last: str | None, now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Period:
+    """Read two ISO dates, or one: without `last` up to today, without `first` of 30 days. Raise PeriodError."""
+    if last is None:
+        last = now.astimezone(zone).date().isoformat()
+    ending = between(last, last, zone)
+    if first is None:
+        first = (ending.last_on - dt.timedelta(days=LAST_DAYS[DEFAULT] - 1)).isoformat()
+    return between(first, last, zone)
+
+
 def picked(name: str, now: dt.datetime, zone: zoneinfo.ZoneInfo) -> Period:
     """Give the period that `name` means now. Raise PeriodError for an unknown name."""
     if name not in LABELS:

@@ -71,9 +71,19 @@ def _page(
         "link_form": link_form,
         "token_form": token_form,
         "issued": issued,
-        "events_url": f"{settings.BASE_URL}/api/v1/events",
+        **_commands(site),
     }
     return render(request, "sites/sharing.html", context)
+
+
+def _commands(site: Site) -> dict[str, str]:
+    """Give what to type to try a token."""
+    api, token = f"{settings.BASE_URL}/api/v1", '  -H "Authorization: Bearer $TOKEN"'
+    event = """  -H "Content-Type: application/json" -d '{"name": "Subscribed"}'"""
+    return {
+        "read_command": f'curl "{api}/sites/{site.domain}/figures?period=7d" \\\n{token}',
+        "report_command": f"curl {api}/events \\\n{token} \\\n{event}",
+    }
 
 
 def _address(link: ShareLink) -> str:

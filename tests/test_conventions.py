@@ -17,8 +17,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from revenue.models import Connection, StripeAccount
-from sites.models import Role, Site
+from sites.models import ApiToken, Role, Site
 from sites.sharing import share
+from sites.tokens import issue
 from splittests.models import SplitTest, State
 from tests.factories import MembershipFactory, SiteFactory, send_hit
 from tracking.hits import Refusal
@@ -31,11 +32,15 @@ TEMPLATES = BASE_DIR / "templates"
 APPS = ("sites", "tracking", "revenue", "splittests")
 PACKAGES = (*APPS, "humblytics", "tests")
 
+# What a program reads with a token of the site.
+BY_TOKEN = {f"tracking:api-{name}" for name in ("live", "figures", "series", "breakdown")}
+
 # What may be opened without logging in. Everything else is closed unless it is added here.
 PUBLIC = {"login", "tracker", "readyz", "admin:login", "sites:open-share", "tracking:unsubscribe"}
+PUBLIC |= {"openapi", "no-api", *BY_TOKEN}
 
-# What takes a form without a token of the session: mail programs end a report without a cookie.
-WITHOUT_CSRF_TOKEN = {"tracking:unsubscribe"}
+# What takes a form without a token of the session: mail programs end a report without a cookie, programs have none.
+WITHOUT_CSRF_TOKEN = {"tracking:unsubscribe", "no-api", *BY_TOKEN}
 
 # Mail is not served under the pages' policy, and mail programs know style sheets only inside.
 MAILS = {"tracking/report_mail.html"}
@@ -80,7 +85,8 @@ def routes(resolver: URLResolver, namespace: str = "", converters: Any = None) -
 
 
 ROUTES = list(routes(get_resolver()))
-OF_A_SITE = [route for route in ROUTES if "domain" in route.converters]
+OF_A_SITE = [route for route in ROUTES if "domain" in route.converters and route.name not in BY_TOKEN]
+TO_PROGRAMS = [route for route in ROUTES if route.name in BY_TOKEN]
 # The admin has its own login page and its own checks, which are Django's.
 PRIVATE = [route for route in ROUTES if route.name not in PUBLIC and not route.name.startswith("admin:")]
 SHAREABLE = [route for route in ROUTES if getattr(route.view, "is_shareable", False)]
@@ -104,6 +110,33 @@ def test_strangers_get_404_from_every_address_of_a_site(stranger_client: Client,
         if statuses - {405} != {404}:
             opened[route.name] = statuses
     assert opened == {}
+
+
+def test_no_login_opens_what_is_read_with_a_token(owner_client: Client, site: Site) -> None:
+    assert {route.name for route in TO_PROGRAMS} == BY_TOKEN
+    for route in TO_PROGRAMS:
+        response = owner_client.get(route.address(site.domain))
+        assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize("scope", ApiToken.Scope)
+def test_a_token_opens_what_it_is_for_on_its_own_site(client: Client, site: Site, scope: ApiToken.Scope) -> None:
+    """And nothing on another one, be there one or not."""
+    other = SiteFactory(domain="other.example")
+    headers = {"Authorization": f"Bearer {issue(site, 'Sheet', scope)}"}
+    statuses = {}
+    for route in TO_PROGRAMS:
+        for domain in (other.domain, "nowhere.example"):
+            response = client.get(route.address(domain), headers=headers)
+            assert (response.status_code, response.json()["error"]) == (404, "not-found")
+            assert response.json()["message"] == f"This token is of no site {domain}."
+        statuses[route.name] = client.get(route.address(site.domain), headers=headers).status_code
+    opened = {
+        ApiToken.Scope.EVENTS: set(),
+        ApiToken.Scope.TRAFFIC: {name for name in BY_TOKEN if name.startswith("tracking:")},
+        ApiToken.Scope.REVENUE: BY_TOKEN,
+    }
+    assert {name for name, status in statuses.items() if status != 403} == opened[scope]
 
 
 def test_who_is_not_logged_in_is_sent_to_the_login_page(client: Client, site: Site) -> None:

@@ -5,13 +5,25 @@ import json
 import math
 import uuid
 from collections.abc import Iterable
+from typing import Annotated, TypedDict
 
 import uuid_utils.compat as uuid_utils
 
 from sites.models import ApiToken
+from sites.openapi import FAILURES, Json, Problem, response
 from sites.tokens import digest
 from tracking import visitors
-from tracking.hits import Refusal, RefusedError, Report, parse_report
+from tracking.hits import (
+    LONGEST_NAME,
+    LONGEST_PATH,
+    LONGEST_PROP_NAME,
+    LONGEST_VISITOR,
+    MOST_PROPS,
+    Refusal,
+    RefusedError,
+    Report,
+    parse_report,
+)
 from tracking.intake import Rules
 from tracking.known import Known
 from tracking.limits import Limits
@@ -24,6 +36,9 @@ TOKENS = """
 SELECT token.digest, token.scope, site.key
 FROM sites_apitoken AS token JOIN sites_site AS site ON site.id = token.site_id
 """
+USED = "UPDATE sites_apitoken SET used_at = %s WHERE digest = %s"
+# So exactly its owner is told when a token was last used.
+USED_EVERY = dt.timedelta(minutes=1)
 # So soon a token that was revoked is good for nothing.
 TOKENS_SECONDS = 5.0
 # A server reports for all of its users, so it may send more than a network of visitors.
@@ -59,6 +74,8 @@ class DeniedError(Exception):
 class Backend:
     def __init__(self, reception: Reception, lookups: Database) -> None:
         self._reception = reception
+        self._lookups = lookups
+        self._used_at: dict[str, dt.datetime] = {}
         self._tokens = Known(lookups, TOKENS, tuple, TOKENS_SECONDS)
         self._limits = Limits(PER_SECOND, BURST)
 
@@ -113,14 +130,23 @@ class Backend:
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise DeniedError(401, "Send the header “Authorization: Bearer” with an API token of the site.")
+        name = digest(token.strip())
         with self._reception.database():
-            found = await self._tokens.get(digest(token.strip()))
+            found = await self._tokens.get(name)
         if found is None:
             raise DeniedError(401, "There is no such token; it may have been revoked.")
         scope, site_key = found
         if scope != ApiToken.Scope.EVENTS:
             raise DeniedError(403, "This token is not for reporting events.")
+        with self._reception.database():
+            await self._remember_use(name)
         return str(site_key)
+
+    async def _remember_use(self, name: str) -> None:
+        now = self._reception.clock()
+        if name not in self._used_at or now - self._used_at[name] >= USED_EVERY:
+            await self._lookups.execute(USED, [now, name])
+            self._used_at[name] = now
 
     async def _visitor(self, report: Report, rules: Rules, day: dt.date) -> uuid.UUID:
         """Make a name for the day of what the server calls its user. No site has this key, so no browser gets it."""
@@ -131,3 +157,53 @@ class Backend:
 async def _tell(send: Send, status: int, told: dict[str, str], headers: Iterable[Header] = ()) -> None:
     body = json.dumps(told, ensure_ascii=False).encode()
     await answer(send, status, [(b"content-type", b"application/json"), *headers], body)
+
+
+class Taken(TypedDict):
+    """The event is on disk."""
+
+    id: Annotated[str, {"format": "uuid"}]
+
+
+REPORT: Json = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "description": "What happened."},
+        "props": {
+            "type": "object",
+            "maxProperties": MOST_PROPS,
+            "propertyNames": {"maxLength": LONGEST_PROP_NAME},
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+        },
+        "view_id": {"type": "string", "format": "uuid", "description": "The view of whose visit it is."},
+        "visitor": {
+            "type": "string",
+            "maxLength": LONGEST_VISITOR,
+            "description": "Says which events are of one person within a day; hashed, and not kept.",
+        },
+        "id": {"type": "string", "format": "uuid", "description": "The event’s own, so that it counts once."},
+        "url": {"type": "string", "format": "uri", "description": "The page it is about."},
+        "path": {"type": "string", "maxLength": LONGEST_PATH, "pattern": "^/", "description": "The same."},
+    },
+}
+
+
+def path_item(schemas: dict[str, Json]) -> Json:
+    """Describe the endpoint as OpenAPI does."""
+    told = {Refusal.MALFORMED: "The message says what is wrong with the body.", **MESSAGES}
+    refused = {f"{STATUSES[refusal]}": why for refusal, why in told.items()}
+    return {
+        "post": {
+            "operationId": "report_event",
+            "summary": "Report an event from your server",
+            "description": "Sent again with the same id, it counts once.",
+            "security": [{"token": [ApiToken.Scope.EVENTS]}],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": REPORT}}},
+            "responses": {
+                "202": response("The event is on disk.", Taken, schemas),
+                "401": response(FAILURES["401"], Problem, schemas),
+                **{status: response(why, Problem, schemas) for status, why in refused.items()},
+            },
+        }
+    }

@@ -15,13 +15,14 @@ TITLES = {name: panel.title for name, panel in PANELS.items()} | {GOALS: "Goals"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`query` asks for just this value; `share` is the length of its bar in percent of the longest."""
+    """`query` asks for just this `value`; `share` is the length of its bar in percent of the longest."""
 
     label: str
     numbers: tuple[float | None, ...]
     cells: tuple[str, ...]
     share: float
     query: str
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Tabs:
 
 Figures = tuple[float | None, ...]
 Writers = Sequence[Callable[[float], str]]
+# A value, its label, its figures, and the query for it.
+_Row = tuple[str, str, Figures, str]
 
 CONVERSIONS = ("Visitors", "Times", "Conversion rate")
 
@@ -86,58 +89,66 @@ def table(
     shown = panel.columns[:columns]
     rows = [
         (
+            row.value,
             named(panel.dimension, row.value),
             tuple(column.figure(row) for column in shown),
             question.only(panel.dimension, row.value),
         )
         for row in stats.breakdown(asked, panel.dimension, limit, offset, wanted, is_brief=columns <= 2)
     ]
-    headings = (panel.value_heading, *(column.heading for column in shown))
-    return _table(name, panel.nothing(question.filters), headings, rows, [column.write for column in shown])
+    return _table(name, panel.nothing(question.filters), rows, [column.write for column in shown])
+
+
+def headings(name: str) -> tuple[str, ...]:
+    """What a table's rows are values of, and then each of their figures."""
+    if name == GOALS:
+        return "Goal", *CONVERSIONS
+    if name == EVENTS.name:
+        return EVENTS.value_heading, *CONVERSIONS
+    if name == PROPERTIES:
+        return "Property", *CONVERSIONS[:2]
+    return PANELS[name].value_heading, *(column.heading for column in PANELS[name].columns)
 
 
 def _goals(question: Question, asked: Asked, limit: int | None, offset: int, search: str) -> Table:
-    rows: list[tuple[str, Figures, str]] = [
-        (goal.name, (goal.visitors, goal.times, goal.rate), question.only(GOAL, goal.name))
+    rows: list[_Row] = [
+        (goal.name, goal.name, (goal.visitors, goal.times, goal.rate), question.only(GOAL, goal.name))
         for goal in stats.goals(asked)
         if search.lower() in goal.name.lower()
     ]
     cut = rows[offset : None if limit is None else offset + limit]
-    empty = "No goal has been set."
-    return _table(GOALS, empty, ("Goal", *CONVERSIONS), cut, [whole, whole, _share])
+    return _table(GOALS, "No goal has been set.", cut, [whole, whole, _share])
 
 
 def _events(question: Question, asked: Asked, limit: int | None, offset: int, search: str) -> Table:
     everyone = stats.visitors(asked)
-    rows: list[tuple[str, Figures, str]] = [
+    rows: list[_Row] = [
         (
+            row.value,
             named(EVENTS.dimension, row.value),
             (row.visitors, row.views, row.visitors / everyone if everyone else None),
             question.only(EVENTS.dimension, row.value),
         )
         for row in stats.breakdown(asked, EVENTS.dimension, limit, offset, search)
     ]
-    headings = (EVENTS.value_heading, *CONVERSIONS)
-    return _table(EVENTS.name, EVENTS.nothing(question.filters), headings, rows, [whole, whole, _share])
+    return _table(EVENTS.name, EVENTS.nothing(question.filters), rows, [whole, whole, _share])
 
 
 def _properties(question: Question, asked: Asked, limit: int | None, offset: int, search: str) -> Table:
-    rows: list[tuple[str, Figures, str]] = [
-        (f"{each.name}: {each.value}", (each.visitors, each.times), "") for each in stats.properties(asked, search)
+    rows: list[_Row] = [
+        (text := f"{each.name}: {each.value}", text, (each.visitors, each.times), "")
+        for each in stats.properties(asked, search)
     ]
     cut = rows[offset : None if limit is None else offset + limit]
-    empty = "No event of this period was told with properties."
-    return _table(PROPERTIES, empty, ("Property", "Visitors", "Times"), cut, [whole, whole])
+    return _table(PROPERTIES, "No event of this period was told with properties.", cut, [whole, whole])
 
 
 def _share(rate: float) -> str:
     return percent(rate) if rate >= 0.1 or rate == 0 else f"{rate:.1%}"
 
 
-def _table(
-    name: str, empty: str, headings: tuple[str, ...], rows: Sequence[tuple[str, Figures, str]], writers: Writers
-) -> Table:
-    most = max((figures[0] or 0 for _, figures, _ in rows), default=0)
+def _table(name: str, empty: str, rows: Sequence[_Row], writers: Writers) -> Table:
+    most = max((figures[0] or 0 for _, _, figures, _ in rows), default=0)
     lines = tuple(
         Line(
             label,
@@ -145,7 +156,8 @@ def _table(
             tuple("–" if figure is None else write(figure) for figure, write in zip(figures, writers, strict=True)),
             round(100 * (figures[0] or 0) / most, 2) if most else 0,
             query,
+            value,
         )
-        for label, figures, query in rows
+        for value, label, figures, query in rows
     )
-    return Table(name, TITLES[name], empty, headings, lines)
+    return Table(name, TITLES[name], empty, headings(name)[: 1 + len(writers)], lines)

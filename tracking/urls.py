@@ -2,12 +2,13 @@ from django.urls import path
 
 import sites.converters  # noqa: F401  registers <domain:…>
 import tracking.converters  # noqa: F401  registers <panel:…>
-from tracking import settings_urls, views
+from tracking import api_urls, settings_urls, views
 
 app_name = "tracking"
 
 urlpatterns = [
     *settings_urls.urlpatterns,
+    *api_urls.urlpatterns,
     path("<domain:domain>/", views.dashboard, name="dashboard"),
     path("<domain:domain>/first-hit/", views.first_hit, name="first-hit"),
     path("<domain:domain>/live-visitors/", views.live_visitors, name="live-visitors"),

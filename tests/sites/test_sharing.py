@@ -1,5 +1,6 @@
 import datetime as dt
 import hashlib
+import html
 import re
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from sites.models import ApiToken, Role, ShareLink, Site, User
 from sites.sharing import GUESSES_A_MINUTE, TooManyGuessesError, is_right, share
-from sites.tokens import digest, issue
+from sites.tokens import digest, issue, use
 from tests.factories import MembershipFactory, SiteFactory, send_hit
 
 PAGE = "/shop.example/settings/sharing/"
@@ -30,7 +31,7 @@ def test_sharing_is_for_admins_of_the_site(owner_client: Client, owner: User, ro
     assert owner_client.get(page).status_code == status
     posted = owner_client.post(f"{page}links/", {"link-name": "Board"}, follow=True)
     assert (posted.status_code, ShareLink.objects.count()) == (status, int(status == 200))
-    posted = owner_client.post(f"{page}tokens/", {"token-name": "Shop"}, follow=True)
+    posted = owner_client.post(f"{page}tokens/", {"token-name": "Shop", "token-scope": "events"}, follow=True)
     assert (posted.status_code, ApiToken.objects.count()) == (status, int(status == 200))
 
 
@@ -176,21 +177,52 @@ def test_guesses_are_counted_by_the_minute_and_right_ones_are_not(site: Site) ->
 
 
 def test_a_token_is_shown_once_and_kept_as_its_hash(owner_client: Client, site: Site) -> None:
-    response = owner_client.post(f"{PAGE}tokens/", {"token-name": "Shop"})
+    response = owner_client.post(f"{PAGE}tokens/", {"token-name": "Shop", "token-scope": "traffic"})
     (token,) = set(re.findall(r"hl_[A-Za-z0-9_-]{43}", response.content.decode()))
     kept = ApiToken.objects.get()
     assert kept.digest == hashlib.sha256(token.encode()).hexdigest()
-    assert (kept.site, kept.name, kept.scope, kept.hint) == (site, "Shop", "events", token[-4:])
+    assert (kept.site, kept.name, kept.scope, kept.hint) == (site, "Shop", "traffic", token[-4:])
     assert response["Cache-Control"] == "private, no-store"
     page = owner_client.get(PAGE).content.decode()
     assert token not in page
     assert f"hl_…{token[-4:]}" in page
 
 
-def test_a_token_without_a_name_is_not_made(owner_client: Client, site: Site) -> None:
-    response = owner_client.post(f"{PAGE}tokens/", {"token-name": " "})
-    assert "This field is required." in response.content.decode()
+@pytest.mark.parametrize(
+    ("said", "mistake"),
+    [
+        ({"token-name": " ", "token-scope": "traffic"}, "This field is required."),
+        ({"token-name": "Shop", "token-scope": ""}, "This field is required."),
+        ({"token-name": "Shop", "token-scope": "everything"}, "everything is not one of the available choices."),
+    ],
+)
+def test_a_token_without_a_name_or_a_purpose_is_not_made(
+    owner_client: Client, site: Site, said: dict[str, str], mistake: str
+) -> None:
+    response = owner_client.post(f"{PAGE}tokens/", said)
+    assert mistake in response.content.decode()
     assert not ApiToken.objects.exists()
+
+
+def test_a_token_is_listed_with_what_it_may_and_when_it_was_used(owner_client: Client, site: Site) -> None:
+    site.timezone = "Asia/Tokyo"
+    site.save()
+    token = issue(site, "Sheet", ApiToken.Scope.REVENUE)
+    page = owner_client.get(PAGE).content.decode()
+    assert "Read traffic and revenue</span>" in page
+    assert "never used" in page
+    use(token, NOW)
+    page = owner_client.get(PAGE).content.decode()
+    assert "last used on 20 Nov 2026, 21:00" in page
+    assert "never used" not in page
+
+
+def test_the_page_shows_how_a_token_is_used(owner_client: Client, site: Site) -> None:
+    page = html.unescape(owner_client.get(PAGE).content.decode())
+    read = re.search(r'curl "http://localhost:8000(/api/[^"]*)"', page)
+    assert read
+    headers = {"Authorization": f"Bearer {issue(site, 'Sheet', ApiToken.Scope.TRAFFIC)}"}
+    assert Client().get(read[1], headers=headers).json()["figures"]["visitors"] == 0
 
 
 def test_a_token_is_revoked_by_itself(owner_client: Client, site: Site) -> None:

@@ -117,6 +117,22 @@ def test_without_a_token_nothing_is_taken(token: str, authorization: bytes) -> N
     assert not Event.objects.exists()
 
 
+def test_when_a_token_was_last_used_is_known_to_within_a_minute(token: str) -> None:
+    server, database = Server(), InTest()
+
+    async def run() -> list[dt.datetime]:
+        found = []
+        for seconds in (0, 59, 60):
+            server.now = NOON + dt.timedelta(seconds=seconds)
+            assert (await server.ask(b'{"name": "Signup"}', [JSON, bearer(token)]))[0] == 202
+            ((used_at,),) = await database.execute("SELECT used_at FROM sites_apitoken")
+            found.append(used_at)
+        await server.reception.close()
+        return found
+
+    assert asyncio.run(run()) == [NOON, NOON, NOON + dt.timedelta(seconds=60)]
+
+
 def test_what_is_kept_of_a_token_is_no_token(token: str) -> None:
     assert post(ApiToken.objects.get().digest, name="Signup")[0] == 401
 

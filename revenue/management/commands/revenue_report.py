@@ -1,6 +1,5 @@
 """What a site earned, for the command line and for other programs."""
 
-import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -41,22 +40,11 @@ class Command(BaseCommand):
         if site is None:
             raise CommandError(f"There is no site {domain}.", returncode=USAGE)
         try:
-            period = _period(options["first"], options["last"], site)
+            period = periods.spanning(options["first"], options["last"], timezone.now(), site.zone)
         except PeriodError as error:
             raise CommandError(str(error), returncode=USAGE) from error
         report = _report(site, period, by)
         self.stdout.write(_as_json(report) if json else "\n".join(_as_text(report)))
-
-
-def _period(first: str | None, last: str | None, site: Site) -> Period:
-    """Read the two days. Raise PeriodError."""
-    today = periods.picked("today", timezone.now(), site.zone)
-    if last is None:
-        last = today.last_on.isoformat()
-    ending = periods.between(last, last, site.zone)
-    if first is None:
-        first = (ending.last_on - dt.timedelta(days=29)).isoformat()
-    return periods.between(first, last, site.zone)
 
 
 def _report(site: Site, period: Period, by: str) -> dict[str, Any]:
