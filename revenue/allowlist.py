@@ -5,7 +5,7 @@ Whatever else Stripe sends, such as a customer's name, address or card, is never
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from revenue.attribution import VIEW_ID
@@ -27,22 +27,26 @@ VIEW_ID_KEY = "humblytics_view_id"
 StripeObject = Mapping[str, Any]
 
 
-def rows(account: StripeAccount, item: StripeObject, observed_at: dt.datetime) -> list[Mirrored]:
-    """Read an object, and the one that a movement was caused by if Stripe put it there.
+def rows(account: StripeAccount, objects: Iterable[StripeObject], observed_at: dt.datetime) -> list[Mirrored]:
+    """Read the objects of one answer, and those that Stripe put into movements as their cause; none of them twice.
 
     Raise MalformedAnswerError or WrongModeError.
     """
-    row = _row(account, item, observed_at)
-    source = item.get("source")
-    if not (isinstance(row, BalanceTransaction) and isinstance(source, dict) and source.get("object") in READERS):
-        return [row]
-    check_object(source, "/v1/balance_transactions", account.livemode)
-    return [row, _row(account, source, observed_at)]
+    found: dict[tuple[type[Mirrored], str], Mirrored] = {}
+    for item in objects:
+        row = _row(account, item, observed_at)
+        found[type(row), row.stripe_id] = row
+        source = item.get("source")
+        if isinstance(row, BalanceTransaction) and isinstance(source, dict) and source.get("object") in READERS:
+            check_object(source, "/v1/balance_transactions", account.livemode)
+            cause = _row(account, source, observed_at)
+            found[type(cause), cause.stripe_id] = cause
+    return list(found.values())
 
 
 def object_type(row: Mirrored) -> str:
     """Stripe's name for what the row mirrors, with an underscore for the dot: `checkout_session`."""
-    return next(name for name, model in MODELS.items() if isinstance(row, model))
+    return NAMES[type(row)]
 
 
 def _row(account: StripeAccount, item: StripeObject, observed_at: dt.datetime) -> Mirrored:
@@ -50,7 +54,7 @@ def _row(account: StripeAccount, item: StripeObject, observed_at: dt.datetime) -
     if read is None:
         raise MalformedAnswerError("Stripe listed an object of another type than asked for.")
     row = read(item)
-    row.account, row.stripe_id = account, item["id"]
+    row.account_id, row.stripe_id = account.pk, item["id"]
     row.created_at, row.observed_at = _moment(item, "created"), observed_at
     return row
 
@@ -158,6 +162,7 @@ MODELS: dict[str, type[Mirrored]] = {
     "dispute": Dispute,
     "invoice_payment": InvoicePayment,
 }
+NAMES = {model: name for name, model in MODELS.items()}
 READERS: dict[str, Callable[[StripeObject], Mirrored]] = {
     "checkout.session": _session,
     "balance_transaction": _balance_transaction,

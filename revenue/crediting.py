@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TypeVar
 
 from django.db import models, transaction
@@ -18,7 +19,7 @@ from django.db.models.functions import Cast
 
 from revenue import attribution
 from revenue.attribution import Carried, Decision, Evidence, Model, Reason, SeenView, SeenVisit
-from revenue.mirror import lock
+from revenue.mirror import lock, measure_tables
 from revenue.models import (
     Attribution,
     AttributionRules,
@@ -33,6 +34,7 @@ from revenue.upsert import stored_fields, upsert
 from sites.models import Site
 from tracking.models import BotView, View, Visit
 
+LOOKED_UP_AT_ONCE = 10_000
 CREDITED_AT_ONCE = 500
 # The reasons of decisions that were made without a view.
 UNSEEN = (Reason.UNKNOWN, Reason.BLOCKED, Reason.BOT)
@@ -54,9 +56,11 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
     With `again`, every payment without a visit is decided anew, however old.
     """
     # Two questions, each quick however many payments are decided for good.
+    decided = 0
     for payments in (_undecided(account), _reopened(account, now, again)):
-        for _ in _credit(account, payments, now, list(Model)):
-            pass
+        decided += sum(1 for _ in _credit(account, payments, now, list(Model)))
+    if decided >= CREDITED_AT_ONCE:
+        measure_tables(Attribution)
 
 
 def credit_anew(account: StripeAccount, now: dt.datetime, chosen: Collection[Model]) -> Iterator[Change]:
@@ -73,15 +77,16 @@ def _credit(
     account: StripeAccount, payments: models.QuerySet[Charge], now: dt.datetime, chosen: Collection[Model]
 ) -> Iterator[Change]:
     sites = frozenset(account.connections.exclude(sealed_key="").values_list("site_id", flat=True))
-    waiting = list(payments[:CREDITED_AT_ONCE])
-    while waiting:
-        with transaction.atomic():
-            lock(account)
-            changes = _decide(account, waiting, sites, now, chosen)
-        yield from changes
-        last = waiting[-1]
-        is_later = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, stripe_id__gt=last.stripe_id)
-        waiting = list(payments.filter(is_later)[:CREDITED_AT_ONCE])
+    is_later = Q()
+    while found := list(payments.filter(is_later).values_list("created_at", "stripe_id")[:LOOKED_UP_AT_ONCE]):
+        for first in range(0, len(found), CREDITED_AT_ONCE):
+            ids = [identity for _, identity in found[first : first + CREDITED_AT_ONCE]]
+            with transaction.atomic():
+                lock(account)
+                changes = _decide(account, list(_paid(account).filter(stripe_id__in=ids)), sites, now, chosen)
+            yield from changes
+        at, identity = found[-1]
+        is_later = Q(created_at__gt=at) | Q(created_at=at, stripe_id__gt=identity)
 
 
 def _paid(account: StripeAccount) -> models.QuerySet[Charge]:
@@ -354,26 +359,37 @@ SNAPSHOT = [
 ]
 
 
+# Given one after the other, the values of so wide a row are taken five times as fast as by name.
+COLUMNS = [field.attname for field in Attribution._meta.concrete_fields]
+BLANK = {field.attname: field.get_default() for field in Attribution._meta.concrete_fields}
+
+
 def _decision_row(charge: Charge, model: Model, decision: Decision, now: dt.datetime) -> Attribution:
-    row = Attribution(
-        account_id=charge.account_id,
-        charge=charge.stripe_id,
-        model=model.value,
-        rules_version=attribution.RULES_VERSION,
-        decided_at=now,
-        reason=decision.reason.value if decision.reason else "",
-        evidence=decision.carried.evidence.value if decision.carried.evidence else "",
-        carried_id=decision.carried.text,
-        variants=list(decision.variants),
-    )
+    values = {
+        **BLANK,
+        "account_id": charge.account_id,
+        "charge": charge.stripe_id,
+        "model": model.value,
+        "rules_version": attribution.RULES_VERSION,
+        "decided_at": now,
+        "reason": decision.reason.value if decision.reason else "",
+        "evidence": decision.carried.evidence.value if decision.carried.evidence else "",
+        "carried_id": decision.carried.text,
+        "variants": list(decision.variants),
+    }
     if decision.view and decision.visit:
-        row.site_id = decision.view.site
-        row.view_id, row.viewed_at, row.page = decision.view.id, decision.view.at, decision.view.path
-        row.visitor, row.visit_id = decision.view.visitor, decision.visit.id
-        row.landing_page = decision.visit.landing_page
-        for name in SNAPSHOT:
-            setattr(row, name, getattr(decision.visit, name))
-    return row
+        view, visit = decision.view, decision.visit
+        values |= {
+            **{name: getattr(visit, name) for name in SNAPSHOT},
+            "site_id": view.site,
+            "view_id": view.id,
+            "viewed_at": view.at,
+            "page": view.path,
+            "visitor": view.visitor,
+            "visit_id": visit.id,
+            "landing_page": visit.landing_page,
+        }
+    return Attribution(*(values[name] for name in COLUMNS))
 
 
 def _must_stay(earlier: Attribution, decision: Decision, visits: Iterable[SeenVisit]) -> bool:
@@ -394,14 +410,17 @@ def _kept_row(earlier: Attribution) -> Attribution:
 
 def _set_decisions(rows: list[Attribution], decided: Mapping[tuple[str, str], Attribution]) -> list[Change]:
     """Store the decisions that are new or differ from what was decided before; give those that say something else."""
-    contents = [field.attname for field in stored_fields(Attribution) if field.attname != "decided_at"]
+    said = [
+        field.attname for field in stored_fields(Attribution) if field.attname not in ("decided_at", "rules_version")
+    ]
+    content = attrgetter(*said)
     changes, news = [], []
     for row in rows:
         before = decided.get((row.charge, row.model))
-        differing = {name for name in contents if before is None or getattr(row, name) != getattr(before, name)}
-        if differing:
-            news.append(row)
-        if differing - {"rules_version"}:
+        if before is None or content(row) != content(before):
             changes.append(Change(before, row))
+            news.append(row)
+        elif row.rules_version != before.rules_version:
+            news.append(row)
     upsert(news, ("account_id", "charge", "model"))
     return changes

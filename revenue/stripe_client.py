@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -172,6 +173,18 @@ class DirectSession(requests.Session):
         return None
 
 
+class _Wire(stripe.RequestsClient):
+    """Keeps the last answer, and shows the library an empty object for it: it would parse every page a second time."""
+
+    body = b""
+
+    def request(  # type: ignore[override]  # the library's own sub-classes answer bytes too
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        self.body, status, answered = super().request(method, url, headers, post_data)
+        return b"{}" if status == HTTPStatus.OK else self.body, status, answered
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How often a read is tried, how long an answer may be silent each time, and how long Stripe may put us off."""
@@ -201,12 +214,13 @@ class StripeReader:
         self._patience = patience
         self._sleep = sleep
         self._session = DirectSession()
+        self._wire = _Wire(timeout=(CONNECT_SECONDS, patience.seconds), session=self._session)
         self._client = stripe.StripeClient(
             key.reveal(),
             stripe_version=STRIPE_VERSION,
             base_addresses={"api": settings.STRIPE_API_BASE},
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, patience.seconds), session=self._session),
+            http_client=self._wire,
         )
 
     def __enter__(self) -> Self:
@@ -248,7 +262,7 @@ class StripeReader:
         except stripe.StripeError as error:
             return _named(error, path)
         try:
-            data = json.loads(response.body, parse_float=Decimal, parse_constant=_no_constant)
+            data = json.loads(self._wire.body.decode(), parse_float=Decimal, parse_constant=_no_constant)
             date = parsedate_to_datetime(response.headers["Date"])
         except (KeyError, ValueError, RecursionError):
             data, date = None, None

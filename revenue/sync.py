@@ -12,10 +12,11 @@ from typing import Any
 from django.db import connection as database
 from django.db.models import Count, Min, Q
 
+from revenue.allowlist import MODELS
 from revenue.attribution import Model
 from revenue.crediting import credit
 from revenue.encryption import UnreadableError
-from revenue.mirror import Tally
+from revenue.mirror import Tally, measure_tables
 from revenue.models import Attribution, Connection, LedgerLine, Slice, Stream, StripeAccount
 from revenue.models.accounts import Status
 from revenue.models.ledger import Kind
@@ -37,6 +38,8 @@ from revenue.verifying import verify
 REFUSED_AGAIN = dt.timedelta(hours=1)
 # How long a run that the beat began may read history before the next one looks what is new.
 BACKFILL_SECONDS = 600.0
+# After so many reads the tables may be far larger than the database believes.
+MANY_READS = 20
 NO_PAUSE = dt.timedelta(0)
 LOCK = 1_215_655_266
 
@@ -151,6 +154,8 @@ def catch_up(
         with _only_run(account):
             Connection.objects.filter(pk=connection.pk).update(tried_at=now)
             run = _read(connection, tick, is_verified)
+            if ration.reads >= MANY_READS:
+                measure_tables(*MODELS.values(), LedgerLine)
             credit(account, now, again=full)
             _note(connection, run.outcome, now)
             ration.measure()

@@ -20,12 +20,13 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
-from revenue import streams
+from revenue import allowlist, streams
 from revenue.allowlist import MODELS, object_type
 from revenue.backfill import Backfill
 from revenue.mirror import Expected, Stored, Tally, store
 from revenue.models import Finding, Slice, Stream, StripeAccount
 from revenue.models.findings import FindingKind
+from revenue.models.mirror import Mirrored
 from revenue.pager import Page, check_object, pages
 from revenue.ration import Ration
 from revenue.streams import EVENTS, HINTS, LISTS, MONEY, OVERLAP
@@ -238,7 +239,7 @@ class Tick:
             if self.plan.full:
                 self._leave(name, self.plan.since, self.moment - streams.LOOK_BACK, is_known=True)
         for page in self._pages(path, since, params):
-            self._keep(name, page, expected)
+            self._keep([name], self._rows(page), expected)
         swept = {"swept_at": self.now} if stream.covered_to is None or reach >= streams.SWEEP else {}
         if stream.covered_to is None or reach >= streams.DEEP_SWEEP:
             swept["swept_deeply_at"] = self.now
@@ -254,15 +255,19 @@ class Tick:
         if since is None or since < until:
             Slice.objects.create(account=self.account, name=name, since_at=since, until_at=until, is_known=is_known)
 
-    def _keep(self, name: str, page: Page, expected: Expected) -> None:
+    def _rows(self, page: Page) -> list[Mirrored]:
+        return allowlist.rows(self.account, page.objects, page.observed_at)
+
+    def _keep(self, names: Iterable[str], rows: list[Mirrored], expected: Expected) -> None:
         with transaction.atomic():
-            stored = store(self.account, page.objects, page.observed_at, self.tallies, expected)
+            stored = store(self.account, rows, self.tallies, expected)
             if stored.healed:
                 self._report_healed(stored)
         self._read |= stored.ids & self._explained
         if expected.since:
             self._explained |= stored.moved
-        self.tell(f"{name}: {self.tallies[name].seen}")
+        for name in names:
+            self.tell(f"{name}: {self.tallies[name].seen}")
 
     def _report_healed(self, stored: Stored) -> None:
         """What was missed without a reason is an alarm: some rule here, or something at Stripe, is not as thought."""
@@ -275,16 +280,18 @@ class Tick:
         )
 
     def _backfill(self) -> None:
-        backfill = Backfill(
-            self.account,
-            self.ration,
-            self._open_reader,
-            lambda part, page: self._keep(
-                part.name, page, self._expected(self._stream(part.name)) if part.is_known else Expected()
-            ),
-        )
+        backfill = Backfill(self.account, self.ration, self._open_reader, self._keep_history)
         backfill.run(self.reader, set(self.problems), self.plan.seconds)
         self.problems |= backfill.problems
+
+    def _keep_history(self, read: Iterable[tuple[Slice, list[Mirrored]]]) -> None:
+        """Keep the rows that slices brought; those of slices that are read for the first time all at once."""
+        unknown = [(part.name, rows) for part, rows in read if not part.is_known]
+        if unknown:
+            self._keep(dict(unknown), [row for _, rows in unknown for row in rows], Expected())
+        for part, rows in read:
+            if part.is_known:
+                self._keep([part.name], rows, self._expected(self._stream(part.name)))
 
     def _cover(self, stream: Stream, **swept: dt.datetime) -> None:
         """Move the moment before which nothing is missing; never back, whatever a clock says."""
@@ -300,7 +307,7 @@ class Tick:
             with self._tolerance("refund"):
                 expected = self._expected(self._stream("refund"))
                 for page in self._pages(LISTS["refund"][0], None, {"charge": identity}):
-                    self._keep("refund", page, expected)
+                    self._keep(["refund"], self._rows(page), expected)
 
     def read_all_again(self, name: str) -> None:
         """Read a whole list once more."""
@@ -322,7 +329,7 @@ class Tick:
                 self._check_account()
             return
         check_object(answer.data, path, self.account.livemode)
-        self._keep(name, Page([answer.data], answer.date, ""), expected or Expected())
+        self._keep([name], allowlist.rows(self.account, [answer.data], answer.date), expected or Expected())
 
     def _look_at_account(self) -> None:
         """See once a day that the key still opens the account whose rows are about to be written."""

@@ -19,7 +19,7 @@ class Attribution(models.Model):
     reason = models.CharField(max_length=20, blank=True, help_text="Why not attributed; empty when it is.")
     evidence = models.CharField(max_length=40, blank=True, help_text="The Stripe object that carried the view id.")
     is_renewal = models.BooleanField(default=False, help_text="The subscription had been paid for before.")
-    site = models.ForeignKey(Site, on_delete=models.SET_NULL, null=True, related_name="+")
+    site = models.ForeignKey(Site, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
     carried_id = models.CharField(max_length=500, blank=True, help_text="What was carried, as it came.")
     view_id = models.UUIDField(null=True)
     visit_id = models.UUIDField(null=True)

@@ -32,12 +32,19 @@ class CheckoutSession(Mirrored):
     payment_status = models.CharField(max_length=32)
     currency = models.CharField(max_length=3)
     amount_total = models.BigIntegerField(null=True)
-    payment_intent = models.CharField(max_length=255, db_index=True)
-    subscription = models.CharField(max_length=255, db_index=True)
+    payment_intent = models.CharField(max_length=255)
+    subscription = models.CharField(max_length=255)
     recovered_from = models.CharField(max_length=255, default="", help_text="The expired session it is in place of.")
     expires_at = models.DateTimeField(null=True)
     view_id = models.CharField("humblytics_view_id", max_length=500)
     client_reference_id = models.CharField(max_length=500)
+
+    class Meta(Mirrored.Meta):
+        indexes = [
+            *Mirrored.Meta.indexes,
+            models.Index(fields=["account", "payment_intent"], name="checkoutsession_by_intent"),
+            models.Index(fields=["account", "subscription"], name="checkoutsession_by_subscr"),
+        ]
 
 
 class Charge(Mirrored):
@@ -47,26 +54,44 @@ class Charge(Mirrored):
     amount_captured = models.BigIntegerField()
     amount_refunded = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    payment_intent = models.CharField(max_length=255, db_index=True)
+    payment_intent = models.CharField(max_length=255)
     balance_transaction = models.CharField(max_length=255)
     failure_balance_transaction = models.CharField(max_length=255)
     view_id = models.CharField("humblytics_view_id", max_length=500)
 
+    class Meta(Mirrored.Meta):
+        indexes = [
+            *Mirrored.Meta.indexes,
+            models.Index(fields=["account", "payment_intent"], name="charge_by_intent"),
+        ]
+
 
 class Refund(Mirrored):
-    charge = models.CharField(max_length=255, db_index=True)
+    charge = models.CharField(max_length=255)
     status = models.CharField(max_length=32)
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     balance_transaction = models.CharField(max_length=255)
     failure_balance_transaction = models.CharField(max_length=255)
 
+    class Meta(Mirrored.Meta):
+        indexes = [
+            *Mirrored.Meta.indexes,
+            models.Index(fields=["account", "charge"], name="refund_by_charge"),
+        ]
+
 
 class Dispute(Mirrored):
-    charge = models.CharField(max_length=255, db_index=True)
+    charge = models.CharField(max_length=255)
     status = models.CharField(max_length=32)
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+
+    class Meta(Mirrored.Meta):
+        indexes = [
+            *Mirrored.Meta.indexes,
+            models.Index(fields=["account", "charge"], name="dispute_by_charge"),
+        ]
 
 
 class InvoicePayment(Mirrored):
@@ -77,17 +102,24 @@ class InvoicePayment(Mirrored):
     currency = models.CharField(max_length=3)
     invoice = models.CharField(max_length=255)
     type = models.CharField(max_length=32, help_text="A payment_record is money that never came to Stripe.")
-    payment_intent = models.CharField(max_length=255, db_index=True)
-    subscription = models.CharField(max_length=255, db_index=True)
+    payment_intent = models.CharField(max_length=255)
+    subscription = models.CharField(max_length=255)
     invoice_view_id = models.CharField("humblytics_view_id of the invoice", max_length=500)
     subscription_view_id = models.CharField("humblytics_view_id of the subscription", max_length=500)
+
+    class Meta(Mirrored.Meta):
+        indexes = [
+            *Mirrored.Meta.indexes,
+            models.Index(fields=["account", "payment_intent"], name="invoicepayment_by_intent"),
+            models.Index(fields=["account", "subscription"], name="invoicepayment_by_subscr"),
+        ]
 
 
 class BalanceTransaction(Mirrored):
     type = models.CharField(max_length=64)
     reporting_category = models.CharField(max_length=64)
-    source = models.CharField(max_length=255, db_index=True)
-    charge = models.CharField(max_length=255, db_index=True, help_text="The charge this moves money for, if any.")
+    source = models.CharField(max_length=255)
+    charge = models.CharField(max_length=255, help_text="The charge this moves money for, if any.")
     amount = models.BigIntegerField(help_text="In the currency the account settles in.")
     fee = models.BigIntegerField()
     net = models.BigIntegerField()
@@ -95,3 +127,10 @@ class BalanceTransaction(Mirrored):
     balance_type = models.CharField(
         max_length=64, default="payments", help_text="Which of Stripe's balances it changed."
     )
+
+    class Meta(Mirrored.Meta):
+        indexes = [
+            *Mirrored.Meta.indexes,
+            models.Index(fields=["account", "source"], name="balancetransaction_by_source"),
+            models.Index(fields=["account", "charge"], name="balancetransaction_by_charge"),
+        ]

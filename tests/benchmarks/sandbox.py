@@ -45,21 +45,22 @@ class Served:
     built_in: float
 
 
-def filled(sessions: int, secret_key: str = SECRET_KEY, days: int = 365) -> World:
+def filled(sessions: int, secret_key: str = SECRET_KEY, days: int = 365, *, livemode: bool = False) -> World:
     """A world with so many paid sessions, evenly spread over the last days; every hundredth was refunded."""
     world = World()
     account = world.add_account("Benchmark", secret_key=secret_key)
     began_at = world.now() - days * 86_400
     for number in range(sessions):
         with world.at(began_at + number * days * 86_400 // max(sessions, 1)):
-            _buy(world, account, number)
+            _buy(world, account, number, livemode)
     return world
 
 
-def _buy(world: World, account: Account, number: int) -> None:
+def _buy(world: World, account: Account, number: int, livemode: bool) -> None:
     price = {"currency": "eur", "unit_amount": 1000 + number % 9000, "product_data": {"name": "Tea"}}
     session = world.create_session(
         account,
+        livemode,
         mode="payment",
         success_url="https://shop.example/thanks",
         line_items=[{"price_data": price, "quantity": 1}],
@@ -71,11 +72,13 @@ def _buy(world: World, account: Account, number: int) -> None:
 
 
 @contextmanager
-def serving(sessions: int, *, latency: float = 0, per_second: float | None = None) -> Iterator[Served]:
+def serving(
+    sessions: int, *, livemode: bool = False, latency: float = 0, per_second: float | None = None
+) -> Iterator[Served]:
     """Serve such a world from a process of its own. Each answer takes `latency` seconds at least."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(theirs, sessions, latency, per_second), daemon=True
+        target=_serve, args=(theirs, sessions, livemode, latency, per_second), daemon=True
     )
     process.start()
     try:
@@ -85,16 +88,16 @@ def serving(sessions: int, *, latency: float = 0, per_second: float | None = Non
         process.join()
 
 
-def _serve(caller: Connection, sessions: int, latency: float, per_second: float | None) -> None:
+def _serve(caller: Connection, sessions: int, livemode: bool, latency: float, per_second: float | None) -> None:
     began = time.process_time()
     # Each world an account of its own.
-    secret_key = f"sk_test_51{secrets.token_hex(16)}"
-    world = filled(sessions, secret_key)
+    tail = f"51{secrets.token_hex(16)}"
+    world = filled(sessions, f"sk_test_{tail}", livemode=livemode)
     built_in = time.process_time() - began
     with serve(world) as server:
         server.latency, server.throttle.per_second = latency, per_second
         server.faults.append(_payment_method)
-        caller.send(Served(server.url, secret_key, built_in))
+        caller.send(Served(server.url, f"sk_{'live' if livemode else 'test'}_{tail}", built_in))
         caller.recv()
 
 

@@ -4,9 +4,10 @@
 
 The sandbox runs in a process of its own, the database is made in a temporary folder. Read are paid sessions with
 their charges, balance transactions and refunds, into rows, ledger lines and decisions: first as fast as the sandbox
-answers, then with 100 ms for each answer and 100 requests a second allowed. Then dj-stripe 2.11, which uv fetches
-into an environment of its own, reads fewer sessions of the same kind from another sandbox: it takes as long for each
-object however many there are. CPU is that of the reading process, without the database's; memory is its peak.
+answers, then with 100 ms for each answer and 100 requests a second allowed, as Stripe does with live keys. Then
+dj-stripe 2.11, which uv fetches into an environment of its own, reads fewer sessions of the same kind from another
+sandbox: it takes as long for each object however many there are. CPU is that of the reading process, without the
+database's; memory is its peak.
 """
 
 import argparse
@@ -33,14 +34,14 @@ def main() -> None:
     asked = parser.parse_args()
     begin(STRIPE_API_BASE="http://127.0.0.1:1")
     few = max(asked.sessions // 10, 1)
-    with serving(few) as sandbox:
+    with serving(few, livemode=True) as sandbox:
         backfill(sandbox, "few.example")
         say(f"peak memory after {few:,} sessions: {peak():.0f} MB")
-    with serving(asked.sessions) as sandbox:
+    with serving(asked.sessions, livemode=True) as sandbox:
         objects, seconds, cpu = backfill(sandbox, "many.example")
         say(f"peak memory after {asked.sessions:,} sessions: {peak():.0f} MB")
         quiet_tick("many.example")
-    with serving(asked.sessions, latency=LATENCY, per_second=PER_SECOND) as sandbox:
+    with serving(asked.sessions, livemode=True, latency=LATENCY, per_second=PER_SECOND) as sandbox:
         slowed, slow_seconds, _ = backfill(sandbox, "limited.example")
     say(
         f"with {LATENCY * 1000:.0f} ms an answer and {PER_SECOND} requests/s: {slowed / slow_seconds:,.0f} objects/s, "

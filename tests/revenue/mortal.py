@@ -23,6 +23,7 @@ from revenue.models import Connection
 from revenue.sync import catch_up
 
 PAGE_LENGTH = 3
+LONGEST_LIFE = 300
 # The process that has the children starts once: to start anew takes longer than to sync.
 PARENT = "import django; django.setup(); from tests.revenue import mortal; mortal.have_children()"
 # What to do: a tick, the beat's task or the command; for which connection; with what as our time; and before which
@@ -85,6 +86,8 @@ def _have_child(order: Order) -> tuple[int, int]:
         os.close(tell)
         return child, told
     status = 1
+    # One that waits for ever is a failure too, and must not keep the test waiting.
+    signal.alarm(LONGEST_LIFE)
     try:
         os.write(tell, str(_obey(*order)).encode())
         status = 0

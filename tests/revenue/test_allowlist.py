@@ -127,7 +127,7 @@ def test_a_clients_reference_is_only_kept_when_it_is_a_view_id(reference: str | 
         "mode": "payment",
         "client_reference_id": reference,
     }
-    (row,) = allowlist.rows(StripeAccount(), session, AT)
+    (row,) = allowlist.rows(StripeAccount(), [session], AT)
 
     assert isinstance(row, CheckoutSession)
     assert row.client_reference_id == kept

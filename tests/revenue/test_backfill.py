@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection as database
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -10,14 +11,26 @@ from hypothesis import strategies as st
 from revenue import backfill
 from revenue.backfill import Limiter
 from revenue.connecting import connect
-from revenue.models import CheckoutSession, Connection, ReadCount, Slice, Stream, StripeAccount
+from revenue.models import (
+    Attribution,
+    Charge,
+    CheckoutSession,
+    Connection,
+    LedgerLine,
+    ReadCount,
+    Slice,
+    Stream,
+    StripeAccount,
+)
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import SandboxServer, serve
 from revenue.sandbox.messages import Request, Response, json_response
 from revenue.sandbox.world import World
 from revenue.sync import Report, sync
 from sites.models import Site
+from tests.revenue.books import sums, truth
 from tests.revenue.conftest import moment
+from tests.revenue.shopping import paid_charge
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY = 3600, 86_400
@@ -103,16 +116,16 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(
     run: Run, history: int, small_pages: None, monkeypatch: pytest.MonkeyPatch, sandbox: SandboxServer, at: int
 ) -> None:
     stored = 0
-    store = backfill.Backfill._take
+    store = backfill.Backfill._store
 
-    def killing(self: Any, *args: Any) -> None:
+    def killing(self: Any, read: Any) -> None:
         nonlocal stored
-        stored += 1
-        if stored == at:
+        stored += len(read)
+        if stored >= at:
             raise KilledError
-        store(self, *args)
+        store(self, read)
 
-    monkeypatch.setattr(backfill.Backfill, "_take", killing)
+    monkeypatch.setattr(backfill.Backfill, "_store", killing)
     with pytest.raises(KilledError):
         run()
     assert Stream.objects.get(name="checkout_session").covered_to
@@ -120,7 +133,7 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(
     assert half < history
     slices = Slice.objects.filter(name="checkout_session").count()
 
-    monkeypatch.setattr(backfill.Backfill, "_take", store)
+    monkeypatch.setattr(backfill.Backfill, "_store", store)
     asked: list[str] = []
     sandbox.faults.append(lambda request: asked.append(request.path))  # type: ignore[func-returns-value]
     report = run(drain=False)
@@ -239,3 +252,28 @@ def test_a_limiter_lets_through_a_burst_and_then_so_many_a_second(monkeypatch: p
     now += 0.375
     limiter.wait()
     assert pauses[-1] == 0.125
+
+
+def test_after_a_long_reading_the_database_knows_how_large_its_tables_are(
+    run: Run, world: World, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("revenue.sync.MANY_READS", 1)
+    monkeypatch.setattr("revenue.crediting.CREDITED_AT_ONCE", 3)
+    for amount in range(7):
+        paid_charge(world, account, 100 + amount)
+    run()
+    with database.cursor() as cursor:
+        cursor.execute("SELECT relname, reltuples FROM pg_class WHERE relname LIKE 'revenue_%%'")
+        known = dict(cursor.fetchall())
+
+    assert known["revenue_charge"] == Charge.objects.count() == 7
+    assert known["revenue_attribution"] == Attribution.objects.count() == 21
+
+
+def test_what_is_read_again_is_booked_again_and_by_todays_rules(run: Run, world: World, account: Account) -> None:
+    paid_charge(world, account, 5000)
+    run()
+    LedgerLine.objects.update(amount=1)
+    run(full=True)
+
+    assert sums() == truth(world, account)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from revenue.allowlist import rows
 from revenue.mirror import Tally, store
 from revenue.models import LedgerLine, Slice, Stream, StripeAccount
 from revenue.sandbox.accounts import Account, Owner
@@ -310,7 +311,8 @@ def test_that_a_failed_payment_had_been_paid_is_learnt_whenever_its_checkout_sho
     assert set(LedgerLine.objects.values_list("kind", flat=True)) == {"pending", "fee"}
     world.advance(600)
     shown = world.find(Owner(account.id, False), "checkout.session", session["id"])
-    store(StripeAccount.objects.get(), [shown or {}], moment(world), {"checkout_session": Tally()})
+    stored = StripeAccount.objects.get()
+    store(stored, rows(stored, [shown or {}], moment(world)), {"checkout_session": Tally()})
 
     assert booked() == moved(world, account)
     assert sums() == truth(world, account)

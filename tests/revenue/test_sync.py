@@ -17,6 +17,7 @@ from django.db import models
 from revenue import budget
 from revenue import sync as syncing
 from revenue import tick as ticking
+from revenue.allowlist import rows
 from revenue.attribution import Reason
 from revenue.connecting import connect, disconnect
 from revenue.mirror import Stored, Tally, store
@@ -415,7 +416,7 @@ def test_two_workers_older_snapshot_loses(run: Run, buy: Buy, world: World, acco
     run()
     row = StripeAccount.objects.get()
     tallies = {name: Tally() for name in LISTS}
-    store(row, [old], old_at, tallies)
+    store(row, rows(row, [old], old_at), tallies)
 
     assert Charge.objects.get().amount_refunded == 2000
     assert tallies["charge"] == Tally(seen=1)
@@ -427,7 +428,7 @@ def test_a_snapshot_of_the_same_second_is_taken(run: Run, buy: Buy, world: World
     run()
     row = Charge.objects.get()
     new = {**(world.find(Owner(account.id, False), "charge", charge) or {}), "amount_refunded": 7}
-    store(row.account, [new], row.observed_at, {name: Tally() for name in LISTS})
+    store(row.account, rows(row.account, [new], row.observed_at), {name: Tally() for name in LISTS})
 
     assert Charge.objects.get().amount_refunded == 7
 
@@ -846,7 +847,8 @@ def raw_dispute(status: str) -> dict[str, Any]:
 @pytest.fixture
 def keep(connection: Connection, world: World) -> Iterator[Callable[..., None]]:
     def keep(*objects: dict[str, Any]) -> None:
-        store(connection.account, objects, moment(world), {name: Tally() for name in LISTS})
+        account = connection.account
+        store(account, rows(account, objects, moment(world)), {name: Tally() for name in LISTS})
 
     return keep
 
