@@ -1,21 +1,32 @@
 """What a split test's numbers allow to be said: sums in, frozen results out.
 
 A reading takes the `Sums` of its arms, one SQL aggregate each, and returns None where the numbers do not
-carry an answer. Intervals and p-values here are for one look at a sample whose size was fixed beforehand:
-looking every day and stopping at the first small p-value finds differences that are not there.
+carry an answer. `proportion`, `mean` and `difference` are for one look at a sample whose size was fixed
+beforehand: looking every day and stopping at the first small p-value finds differences that are not there.
+`sequential` may be looked at as often as one likes.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
-from statistics import NormalDist
 
-CONVERGED = 1e-15
+from splittests.distributions import (
+    chi_square_tail,
+    normal_below,
+    normal_density,
+    normal_quantile,
+    student_quantile,
+    student_tails,
+)
+
 # NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.15: with fewer visitors expected in an arm,
 # the statistic does not follow the chi-square distribution closely enough.
 LEAST_EXPECTED = 5
+# Visitors of both arms at which `sequential` is narrowest unless a test has planned for a number: gbstats' default.
+USUAL_SAMPLE = 5000
+# Before any data, two uplifts out of three are thought to lie within 30 %: the prior that GrowthBook proposes.
+USUAL_UPLIFT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,20 @@ class Comparison:
     difference: Interval
     uplift: Interval | None
     p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What to believe of the variant's uplift: how likely it is above 0, and what a wrong choice costs on average.
+
+    `risk` is what choosing the variant is expected to lose, `control_risk` what keeping the control is, both as
+    fractions of the control's mean: the loss where the choice is wrong, and nothing where it is right.
+    """
+
+    uplift: Interval
+    chance_to_win: float
+    risk: float
+    control_risk: float
 
 
 def proportion(successes: int, n: int, confidence: float = 0.95) -> Interval | None:
@@ -116,6 +141,119 @@ def difference(control: Sums, variant: Sums, confidence: float = 0.95) -> Compar
     )
 
 
+def sequential(
+    control: Sums, variant: Sums, confidence: float = 0.95, sample: float = USUAL_SAMPLE
+) -> Comparison | None:
+    """Compare money per visitor so that all looks together are wrong at most as often as one look may be.
+
+    None as in `difference`. The interval is narrowest when both arms together have about `sample` visitors, which
+    has to be chosen before the first look. Asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy
+    and Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52
+    (2024), arXiv:2103.06476v7: the margin is equation 9 with rho from equation 161, and the p-value inverts
+    equation 155. It rests on Robbins' normal mixture; Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform,
+    nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49 (2021). Asymptotic means: with few
+    buyers it promises nothing.
+    """
+    if min(control.n, variant.n) < 2:
+        return None
+    squared_error = control.squared_error + variant.squared_error
+    if squared_error == 0:
+        return None
+    estimate = variant.mean - control.mean
+    n = control.n + variant.n
+    quantile = _sequential_quantile(n, sample, confidence)
+    return Comparison(
+        difference=_around(estimate, quantile * math.sqrt(squared_error)),
+        uplift=_uplift(control, variant, quantile),
+        p_value=_sequential_p(estimate**2 / squared_error, n, sample, confidence),
+    )
+
+
+def belief(control: Sums, variant: Sums, confidence: float = 0.95, usual_uplift: float = USUAL_UPLIFT) -> Belief | None:
+    """Weigh the uplift against a normal prior around 0 with this standard deviation; None where none is defined.
+
+    Posterior of a normal mean with known variance: Gelman et al., "Bayesian Data Analysis", third edition,
+    equation 2.10, on the delta method's normal likelihood. The risks are the unit normal loss integral, Raiffa
+    and Schlaifer, "Applied Statistical Decision Theory" (1961), section 5.4; their use here is Stucchio,
+    "Bayesian A/B testing at VWO" (2015). Same as gbstats' EffectBayesianABTest with a proper relative prior.
+    """
+    if min(control.n, variant.n) < 2 or control.mean <= 0:
+        return None
+    squared_error = _squared_error_of_uplift(control, variant)
+    if squared_error == 0:
+        return None
+    precision = 1 / squared_error + 1 / usual_uplift**2
+    estimate = (variant.mean / control.mean - 1) / squared_error / precision
+    deviation = 1 / math.sqrt(precision)
+    return Belief(
+        uplift=_around(estimate, normal_quantile(confidence) * deviation),
+        chance_to_win=normal_below(estimate / deviation),
+        risk=deviation * _unit_loss(estimate / deviation),
+        control_risk=deviation * _unit_loss(-estimate / deviation),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted for there being several: below 0.05 each, all are right 19 times in 20.
+
+    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979)
+    65-70.
+    """
+    adjusted = [0.0] * len(p_values)
+    so_far = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        so_far = max(so_far, min((len(p_values) - rank) * p_values[index], 1.0))
+        adjusted[index] = so_far
+    return adjusted
+
+
+def holm_confidences(p_values: Sequence[float], confidence: float = 0.95) -> list[float]:
+    """Return the confidence with which Holm's procedure tests each: its interval leaves 0 out if it is rejected.
+
+    The smallest p-value has to be below (1 - confidence) / m for m of them, the next below (1 - confidence) /
+    (m - 1), and so on to the first that is not; the rest are held against that one's level.
+    """
+    confidences = [confidence] * len(p_values)
+    is_rejecting, left = True, len(p_values)
+    for index in sorted(range(len(p_values)), key=p_values.__getitem__):
+        level = (1 - confidence) / left
+        confidences[index] = 1 - level
+        is_rejecting = is_rejecting and p_values[index] <= level
+        if is_rejecting:
+            left -= 1
+    return confidences
+
+
+def visitors_for_share(share: float, uplift: float, power: float = 0.8, confidence: float = 0.95) -> int:
+    """Return the visitors each of two arms needs so that `sequential` finds this uplift of a share of visitors.
+
+    J. L. Fleiss, "Statistical Methods for Rates and Proportions", second edition (1981), equation 3.14, with the
+    margin that `sequential` has at the planned sample in the place of the normal quantile.
+    """
+    assert 0 < share < 1
+    other = share * (1 + uplift)
+    assert 0 < other < 1
+    assert other != share
+    middle = (share + other) / 2
+    reach = _planned_quantile(confidence) * math.sqrt(2 * middle * (1 - middle)) + _power_quantile(power) * math.sqrt(
+        share * (1 - share) + other * (1 - other)
+    )
+    return math.ceil((reach / (other - share)) ** 2)
+
+
+def visitors_for_mean(arm: Sums, uplift: float, power: float = 0.8, confidence: float = 0.95) -> int | None:
+    """Return the visitors each of two arms needs so that `sequential` finds this uplift of money per visitor.
+
+    `arm` is what visitors bring as things are; None if they bring nothing. G. van Belle, "Statistical Rules of
+    Thumb", second edition (2008), equation 2.2, with the same margin as `visitors_for_share`.
+    """
+    assert uplift
+    if arm.n < 2 or arm.mean <= 0 or arm.variance == 0:
+        return None
+    reach = _planned_quantile(confidence) + _power_quantile(power)
+    return math.ceil(2 * arm.variance * (reach / (uplift * arm.mean)) ** 2)
+
+
 def sample_ratio_p(observed: Sequence[int], weights: Sequence[float]) -> float | None:
     """Return how likely visitors split at least this far from the weights; a tiny value means a broken test.
 
@@ -132,62 +270,6 @@ def sample_ratio_p(observed: Sequence[int], weights: Sequence[float]) -> float |
         return None
     statistic = math.fsum((visitors - expected) ** 2 / expected for visitors, expected in pairs)
     return chi_square_tail(statistic, len(pairs) - 1)
-
-
-def normal_quantile(confidence: float) -> float:
-    """Return the z that a standard normal value stays within, on both sides, with this confidence."""
-    assert 0 < confidence < 1
-    return -NormalDist().inv_cdf((1 - confidence) / 2)
-
-
-def student_quantile(confidence: float, degrees: float) -> float:
-    """Return the t that Student's distribution stays within, on both sides, with this confidence."""
-    # Student's tails are heavier than the normal ones, so z lies below the answer. There the tails are convex
-    # in t, and Newton's steps climb towards the answer without ever passing it.
-    t = normal_quantile(confidence)
-    step = math.inf
-    while step > 1e-9 * t:  # convergence is quadratic: the step after this one would be lost in rounding
-        step = (student_tails(t, degrees) - (1 - confidence)) / (2 * _student_density(t, degrees))
-        t += step
-    return t
-
-
-def student_tails(t: float, degrees: float) -> float:
-    """Return the probability that Student's distribution lies further from 0 than t, on either side.
-
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.1 with 26.5.27.
-    """
-    square = t * t
-    x = degrees / (degrees + square)
-    y = square / (degrees + square)
-    # What _beta_fraction leaves out, for both orders of its arguments.
-    factor = _student_density(t, degrees) * abs(t)
-    # The fraction converges fast on its own side of the mean only. So the far tails are computed as such, and
-    # not as what is missing to 1, where their digits would be lost.
-    if square > 1:
-        return factor * _beta_fraction(degrees / 2, 0.5, x, y)
-    return 1 - factor * _beta_fraction(0.5, degrees / 2, y, x)
-
-
-def chi_square_tail(statistic: float, degrees: int) -> float:
-    """Return the probability that the chi-square distribution lies above the statistic.
-
-    NIST Digital Library of Mathematical Functions: below the mean the series 8.7.1, above it the even part of
-    the continued fraction 8.9.2.
-    """
-    if statistic == 0:
-        return 1.0
-    a, x = degrees / 2, statistic / 2
-    factor = math.exp(a * math.log(x) - x - math.lgamma(a))
-    if x < a + 1:
-        term = total = 1 / a
-        n = 0
-        while term > CONVERGED * total:
-            n += 1
-            term *= x / (a + n)
-            total += term
-        return 1 - factor * total
-    return factor / _continued_fraction(x + 1 - a, ((n * (a - n), x + 2 * n + 1 - a) for n in count(1)))
 
 
 def _around(estimate: float, margin: float) -> Interval:
@@ -209,62 +291,46 @@ def _uplift(control: Sums, variant: Sums, quantile: float) -> Interval | None:
     """
     if control.mean <= 0:
         return None
+    margin = quantile * math.sqrt(_squared_error_of_uplift(control, variant))
+    return _around(variant.mean / control.mean - 1, margin)
+
+
+def _squared_error_of_uplift(control: Sums, variant: Sums) -> float:
     ratio = variant.mean / control.mean
-    squared_error = variant.squared_error + ratio**2 * control.squared_error
-    return _around(ratio - 1, quantile * math.sqrt(squared_error) / control.mean)
+    return (variant.squared_error + ratio**2 * control.squared_error) / control.mean**2
 
 
-def _student_density(t: float, degrees: float) -> float:
-    """Return the density of Student's distribution: Abramowitz and Stegun 26.7.1's integrand."""
-    exponent = _log_gamma_step(degrees / 2) - (degrees + 1) / 2 * math.log1p(t * t / degrees)
-    return math.exp(exponent) / math.sqrt(math.pi * degrees)
+def _sequential_quantile(n: int, sample: float, confidence: float) -> float:
+    """Return how many standard errors the confidence sequence reaches at n visitors."""
+    spread = n * _squared_rho(sample, confidence)
+    return math.sqrt(2 * (spread + 1) / spread * (math.log1p(spread) / 2 - math.log(1 - confidence)))
 
 
-def _log_gamma_step(a: float) -> float:
-    """Return log Γ(a + 1/2) - log Γ(a)."""
-    if a < 20:
-        return math.lgamma(a + 0.5) - math.lgamma(a)
-    # Both logarithms grow with a while their difference keeps small: at ten million visitors subtracting them
-    # leaves eight digits. NIST Digital Library of Mathematical Functions 5.11.8, for h = 1/2 less h = 0.
-    series = -1 / (8 * a) + 1 / (192 * a**3) - 1 / (640 * a**5)
-    return math.log(a) / 2 + series
+def _sequential_p(squared_z: float, n: int, sample: float, confidence: float) -> float:
+    spread = n * _squared_rho(sample, confidence)
+    return min(math.exp(math.log1p(spread) / 2 - squared_z * spread / (2 * (spread + 1))), 1.0)
 
 
-def _beta_fraction(a: float, b: float, x: float, y: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b) over x**a * y**b / B(a, b).
-
-    `x` is at most a / (a + b), and `y` is 1 - x, asked for since x may be too near to 1 to tell. By the
-    continued fraction of DiDonato and Morris, "Algorithm 708: significant digit computation of the incomplete
-    beta function ratios", ACM Transactions on Mathematical Software 18 (1992) 360-373. The better known one,
-    8.17.22 in the NIST Digital Library of Mathematical Functions, subtracts nearly equal numbers where a is
-    large.
-    """
-    # Two ways to write one number; the other one would subtract two large ones.
-    start = 1 + ((a + b) * y - b if a > b else a - (a + b) * x)
-
-    def terms() -> Iterator[tuple[float, float]]:
-        for n in count(1):
-            middle = a + 2 * n - 1
-            w = n * (b - n) * x
-            numerator = (a + n - 1) * (a + b + n - 1) / middle**2 * w * x
-            yield numerator, n + w / middle + (a + n) / (middle + 2) * (start + n * (1 + y))
-
-    return 1 / _continued_fraction(a / (a + 1) * start, terms())
+def _squared_rho(sample: float, confidence: float) -> float:
+    return _spread_when_narrowest(confidence) / sample
 
 
-def _continued_fraction(start: float, terms: Iterator[tuple[float, float]]) -> float:
-    """Return start + a1 / (b1 + a2 / (b2 + ...)) for the terms (a1, b1), (a2, b2), ...
+def _spread_when_narrowest(confidence: float) -> float:
+    """Return rho squared times the visitors at which the confidence sequence is narrowest."""
+    doubled = -2 * math.log(1 - confidence)
+    return doubled + math.log(doubled + 1)
 
-    W. J. Lentz, "Generating Bessel functions in Mie scattering calculations using continued fractions",
-    Applied Optics 15 (1976) 668-671.
-    """
-    value = above = start
-    below = 0.0
-    change = math.inf
-    while abs(change - 1) > CONVERGED:
-        numerator, denominator = next(terms)
-        above = denominator + numerator / above
-        below = 1 / (denominator + numerator * below)
-        change = above * below
-        value *= change
-    return value
+
+def _planned_quantile(confidence: float) -> float:
+    return _sequential_quantile(1, 1, confidence)
+
+
+def _power_quantile(power: float) -> float:
+    """Return the z that a standard normal value stays below with this probability."""
+    assert 0.5 < power < 1
+    return normal_quantile(2 * power - 1)
+
+
+def _unit_loss(z: float) -> float:
+    """Return how far below -z a standard normal value lies on average, counting 0 where it lies above."""
+    return normal_density(z) - z * normal_below(-z)
