@@ -23,6 +23,12 @@ from splittests.distributions import (
 # NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.15: with fewer visitors expected in an arm,
 # the statistic does not follow the chi-square distribution closely enough.
 LEAST_EXPECTED = 5
+# Fabijan et al., "Diagnosing sample ratio mismatch in online controlled experiments", KDD 2019, warn below
+# 0.0005 or 0.001, so that a sound test is hardly ever accused.
+SUSPICIOUS_RATIO_P = 0.001
+# Below either, an arm's intervals are too rough to be put into words.
+LEAST_VISITORS = 100
+LEAST_CONVERSIONS = 25
 # Visitors of both arms at which `sequential` is narrowest unless a test has planned for a number: gbstats' default.
 USUAL_SAMPLE = 5000
 # Before any data, two uplifts out of three are thought to lie within 30 %: the prior that GrowthBook proposes.
@@ -39,6 +45,12 @@ class Sums:
     n: int
     total: float
     total_of_squares: float
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(self.n + other.n, self.total + other.total, self.total_of_squares + other.total_of_squares)
+
+    def __sub__(self, other: "Sums") -> "Sums":
+        return Sums(self.n - other.n, self.total - other.total, self.total_of_squares - other.total_of_squares)
 
     @property
     def mean(self) -> float:
@@ -63,6 +75,9 @@ class Interval:
     estimate: float
     low: float
     high: float
+
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +104,11 @@ class Belief:
     chance_to_win: float
     risk: float
     control_risk: float
+
+
+def is_telling(visitors: int, conversions: int) -> bool:
+    """Tell whether an arm has enough of both for its intervals to mean something."""
+    return visitors >= LEAST_VISITORS and conversions >= LEAST_CONVERSIONS
 
 
 def proportion(successes: int, n: int, confidence: float = 0.95) -> Interval | None:

@@ -20,15 +20,15 @@ from revenue.models.ledger import GROSS, SALES
 from revenue.money import format_money
 from sites.models import Site
 from splittests import inference
-from splittests.inference import Comparison, Interval, Sums
+from splittests.inference import (
+    LEAST_CONVERSIONS,
+    LEAST_VISITORS,
+    SUSPICIOUS_RATIO_P,
+    Comparison,
+    Interval,
+    Sums,
+)
 from splittests.models import SplitTest
-
-# Below either, the intervals are too rough to be put into words.
-LEAST_VISITORS = 100
-LEAST_CONVERSIONS = 25
-# Fabijan et al., "Diagnosing sample ratio mismatch in online controlled experiments", KDD 2019, warn below
-# 0.0005 or 0.001, so that a sound test is hardly ever accused.
-SUSPICIOUS_RATIO_P = 0.001
 
 # Of views that were deleted for their age, tracking_exposure holds what is needed here.
 # `exposed` has a row per test and visitor, whose `variant_id` is NULL for those who saw two. The views are
@@ -135,7 +135,7 @@ class Arm:
 
     @property
     def is_telling(self) -> bool:
-        return self.visitors >= LEAST_VISITORS and self.conversions >= LEAST_CONVERSIONS
+        return inference.is_telling(self.visitors, self.conversions)
 
     @property
     def net_text(self) -> str:
