@@ -14,6 +14,8 @@ CONTROL = "Control"
 FALLBACK_CURRENCY = "eur"
 FALLBACK_KEY = "split-test"
 HEAVIEST = 1000
+# Days in which nearly everybody who will buy because of a page has bought.
+USUAL_WINDOW = 7
 # Stripe takes no payment of more digits in any currency.
 LARGEST_TARGET = 10**12 - 1
 
@@ -93,16 +95,19 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = SplitTest
-        fields = ("name", "path", "selector", "goal")
+        fields = ("name", "path", "selector", "goal", "planned_visitors", "window_days", "cap_percentile")
         labels = {"goal": "Goal type"}
         widgets = {
             "name": forms.TextInput(attrs={"placeholder": "Pricing headline"}),
             "path": forms.TextInput(attrs={"placeholder": "/pricing", "autocapitalize": "none", "spellcheck": "false"}),
             "selector": forms.TextInput(attrs={"placeholder": "h1", "autocapitalize": "none", "spellcheck": "false"}),
+            "planned_visitors": forms.TextInput(attrs={"inputmode": "numeric", "size": 8}),
+            "window_days": forms.TextInput(attrs={"inputmode": "numeric", "size": 4}),
+            "cap_percentile": forms.TextInput(attrs={"inputmode": "decimal", "size": 5}),
         }
 
     def __init__(self, site: Site, data: Any = None) -> None:
-        initial = {"currency": default_currency(site).upper()}
+        initial = {"currency": default_currency(site).upper(), "window_days": USUAL_WINDOW}
         super().__init__(data, instance=SplitTest(site=site), initial=initial)
         self.variants = VariantFormSet(data, prefix="variants")
 

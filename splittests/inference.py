@@ -162,17 +162,22 @@ def difference(control: Sums, variant: Sums, confidence: float = 0.95) -> Compar
 
 
 def sequential(
-    control: Sums, variant: Sums, confidence: float = 0.95, sample: float = USUAL_SAMPLE
+    control: Sums,
+    variant: Sums,
+    confidence: float = 0.95,
+    sample: float = USUAL_SAMPLE,
+    tuned_for: float | None = None,
 ) -> Comparison | None:
     """Compare money per visitor so that all looks together are wrong at most as often as one look may be.
 
-    None as in `difference`. The interval is narrowest when both arms together have about `sample` visitors, which
-    has to be chosen before the first look. Asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy
-    and Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52
-    (2024), arXiv:2103.06476v7: the margin is equation 9 with rho from equation 161, and the p-value inverts
-    equation 155. It rests on Robbins' normal mixture; Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform,
-    nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49 (2021). Asymptotic means: with few
-    buyers it promises nothing.
+    None as in `difference`. At the confidence that it is `tuned_for`, its own unless told, the interval is narrowest
+    when both arms together have about `sample` visitors; both have to be chosen before the first look.
+
+    Asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit
+    theory and asymptotic confidence sequences", Annals of Statistics 52 (2024), arXiv:2103.06476v7: the margin is
+    equation 9 with rho from equation 161, and the p-value inverts equation 155. It rests on Robbins' normal mixture;
+    Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of
+    Statistics 49 (2021). Asymptotic means: with few buyers it promises nothing.
     """
     if min(control.n, variant.n) < 2:
         return None
@@ -180,12 +185,12 @@ def sequential(
     if squared_error == 0:
         return None
     estimate = variant.mean - control.mean
-    n = control.n + variant.n
-    quantile = _sequential_quantile(n, sample, confidence)
+    spread = _spread_when_narrowest(tuned_for or confidence) * (control.n + variant.n) / sample
+    quantile = _sequential_quantile(spread, confidence)
     return Comparison(
         difference=_around(estimate, quantile * math.sqrt(squared_error)),
         uplift=_uplift(control, variant, quantile),
-        p_value=_sequential_p(estimate**2 / squared_error, n, sample, confidence),
+        p_value=_sequential_p(spread, estimate**2 / squared_error),
     )
 
 
@@ -320,19 +325,13 @@ def _squared_error_of_uplift(control: Sums, variant: Sums) -> float:
     return (variant.squared_error + ratio**2 * control.squared_error) / control.mean**2
 
 
-def _sequential_quantile(n: int, sample: float, confidence: float) -> float:
-    """Return how many standard errors the confidence sequence reaches at n visitors."""
-    spread = n * _squared_rho(sample, confidence)
+def _sequential_quantile(spread: float, confidence: float) -> float:
+    """Return how many standard errors the confidence sequence reaches when rho squared times n is `spread`."""
     return math.sqrt(2 * (spread + 1) / spread * (math.log1p(spread) / 2 - math.log(1 - confidence)))
 
 
-def _sequential_p(squared_z: float, n: int, sample: float, confidence: float) -> float:
-    spread = n * _squared_rho(sample, confidence)
+def _sequential_p(spread: float, squared_z: float) -> float:
     return min(math.exp(math.log1p(spread) / 2 - squared_z * spread / (2 * (spread + 1))), 1.0)
-
-
-def _squared_rho(sample: float, confidence: float) -> float:
-    return _spread_when_narrowest(confidence) / sample
 
 
 def _spread_when_narrowest(confidence: float) -> float:
@@ -342,7 +341,7 @@ def _spread_when_narrowest(confidence: float) -> float:
 
 
 def _planned_quantile(confidence: float) -> float:
-    return _sequential_quantile(1, 1, confidence)
+    return _sequential_quantile(_spread_when_narrowest(confidence), confidence)
 
 
 def _power_quantile(power: float) -> float:

@@ -1,14 +1,18 @@
 import datetime as dt
+import decimal
 import secrets
 from typing import ClassVar, Self
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from revenue.models import Connection
 from revenue.models.accounts import Status
 from revenue.money import format_money
 from sites.models import Site
+from tracking.models.visits import OfSite
+
+LEAST_PERCENTILE, GREATEST_PERCENTILE = decimal.Decimal(90), decimal.Decimal("99.9")
 
 
 def new_secret() -> bytes:
@@ -73,11 +77,37 @@ class SplitTest(models.Model):
         validators=[RegexValidator(r"^[a-z]{3}\Z", "Enter a code of three small letters, such as eur.")],
         help_text="Currency whose orders count, such as eur.",
     )
+    planned_visitors = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Visitors of all variants together that the verdict waits for.",
+    )
+    window_days = models.PositiveSmallIntegerField(
+        "conversion window",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Days after somebody first sees the test in which their orders count; empty for any time.",
+    )
+    cap_percentile = models.DecimalField(
+        "cap at percentile",
+        max_digits=3,
+        decimal_places=1,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(LEAST_PERCENTILE), MaxValueValidator(GREATEST_PERCENTILE)],
+        help_text="A buyer counts with no more than this percentile of what buyers bring, such as 99, so that one "
+        "huge order decides nothing; empty for no cap.",
+    )
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
     secret = models.BinaryField(default=new_secret, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
+    gathered_at = models.DateTimeField(
+        null=True, editable=False, help_text="The last page view that showed a variant and is known as an exposure."
+    )
 
     objects: ClassVar[models.Manager["SplitTest"]] = SplitTestQuerySet.as_manager()
 
@@ -131,3 +161,28 @@ class Variant(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Exposed(OfSite):
+    """Somebody whom a test showed a variant: one row per test and day-visitor, gathered from the page views.
+
+    `variant` is empty for who was shown two. Where they came from and what with is that of the first such view's
+    visit, and empty where that had been deleted already.
+    """
+
+    pk = models.CompositePrimaryKey("site_id", "test_id", "visitor")
+    test = models.ForeignKey(SplitTest, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+")
+    visitor = models.UUIDField()
+    variant = models.ForeignKey(
+        Variant, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    first_at = models.DateTimeField()
+    device = models.TextField()
+    country = models.CharField(max_length=2)
+    channel = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "exposed"
+
+    def __str__(self) -> str:
+        return str(self.visitor)

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_POST
 
 from sites.access import get_site_or_404
 from sites.models import Role
+from splittests.exposures import gather, gather_running
 from splittests.forms import SplitTestForm
 from splittests.models import SplitTest, StartError
 from splittests.results import overview, results_of
@@ -15,6 +16,7 @@ from splittests.results import overview, results_of
 
 def index(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
+    gather_running(site)
     return render(request, "splittests/index.html", {"site": site, "section": "split-tests", "tests": overview(site)})
 
 
@@ -30,12 +32,14 @@ def new(request: HttpRequest, domain: str) -> HttpResponse:
 def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_site_or_404(request, domain)
     test = get_object_or_404(SplitTest.objects.for_site(site).prefetch_related("variants"), pk=test_id)
+    now = timezone.now()
+    gather(test)
     context = {
         "site": site,
         "section": "split-tests",
         "test": test,
-        "results": results_of(test),
-        "as_of": timezone.now(),
+        "results": results_of(test, now),
+        "as_of": now,
         "snippet": _snippet(test),
     }
     return render(request, "splittests/results.html", context)

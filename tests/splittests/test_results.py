@@ -10,10 +10,22 @@ from revenue.sandbox.http import serve
 from revenue.sandbox.world import World
 from revenue.sync import sync
 from sites.models import Site
+from splittests import results
+from splittests.exposures import gather, gather_running
 from splittests.models import SplitTest, State
-from splittests.results import Arm, Reading, Results, overview, results_of
+from splittests.readings import Arm, Results, Returns
 from tests.factories import send_hit
 from tests.splittests.selling import HOUR, NOON, booked, connected, paid, running, seen
+
+
+def results_of(test: SplitTest, now: dt.datetime = NOON) -> Results:
+    gather(test)
+    return results.results_of(test, now)
+
+
+def overview(site: Site) -> list[SplitTest]:
+    gather_running(site)
+    return results.overview(site)
 
 
 @pytest.fixture
@@ -22,13 +34,13 @@ def account(site: Site) -> StripeAccount:
 
 
 def arm(name: str, **figures: int) -> Arm:
-    nothing = dict.fromkeys(("visitors", "conversions", "orders", "gross", "net", "net_squares"), 0)
+    nothing = dict.fromkeys(("visitors", "conversions", "orders", "gross", "net", "capped", "capped_squares"), 0)
     return Arm(name=name, weight=1, currency="eur", **nothing | figures)
 
 
 def bought(name: str, gross: int, net: int, orders: int = 1) -> Arm:
     """The arm of one visitor who bought."""
-    return arm(name, visitors=1, conversions=1, orders=orders, gross=gross, net=net, net_squares=net**2)
+    return arm(name, visitors=1, conversions=1, orders=orders, gross=gross, net=net, capped=net, capped_squares=net**2)
 
 
 def test_each_variant_has_its_visitors_and_what_they_paid(
@@ -43,11 +55,21 @@ def test_each_variant_has_its_visitors_and_what_they_paid(
     paid(account, first, 1000)
     paid(account, first, 500)
     paid(account, second, 4000)
+    gather(test)
     with django_assert_num_queries(1):
-        results = results_of(test)
-    assert results == Results(
+        found = results.results_of(test, NOON)
+    assert found == Results(
         arms=(
-            arm("Control", visitors=2, conversions=1, orders=2, gross=1500, net=1500, net_squares=1500**2),
+            arm(
+                "Control",
+                visitors=2,
+                conversions=1,
+                orders=2,
+                gross=1500,
+                net=1500,
+                capped=1500,
+                capped_squares=1500**2,
+            ),
             bought("B", 4000, 4000),
             arm("C"),
         ),
@@ -131,6 +153,60 @@ def test_only_orders_after_the_exposure_count(site: Site, account: StripeAccount
     assert results_of(test).arms[0].orders == orders
 
 
+@pytest.mark.parametrize(("hours", "orders"), [pytest.param(47, 1, id="inside"), pytest.param(48, 0, id="at its end")])
+def test_only_orders_within_the_conversion_window_count(
+    site: Site, account: StripeAccount, hours: int, orders: int
+) -> None:
+    test = running(site, "Control", window_days=2)
+    first_at = NOON.replace(microsecond=0)
+    view = seen(test, "Control", ip="203.0.113.1", at=first_at)
+    paid(account, view, 1000, at=first_at + hours * HOUR)
+    assert results_of(test).arms[0].orders == orders
+
+
+def test_visitors_inside_the_conversion_window_are_ripening(site: Site) -> None:
+    test = running(site, "Control", "B", window_days=1)
+    for ip, name, hours in [("1", "Control", 0), ("2", "B", 2), ("3", "B", 3)]:
+        seen(test, name, ip=f"203.0.113.{ip}", at=NOON + hours * HOUR)
+    assert [results_of(test, NOON + hours * HOUR).ripening for hours in (3, 24, 26, 30)] == [3, 2, 1, 0]
+    SplitTest.objects.update(window_days=None)
+    test.refresh_from_db()
+    assert results_of(test).ripening == 0
+
+
+def test_a_cap_holds_for_each_visitor_of_all_variants_and_changes_only_what_is_compared(
+    site: Site, account: StripeAccount
+) -> None:
+    test = running(site, "Control", "B", cap_percentile=90)
+    for number in range(9):
+        paid(account, seen(test, "Control", ip=f"203.0.113.{number}"), 1000 + number)
+    whale = seen(test, "B", ip="203.0.113.99")
+    paid(account, whale, 600)
+    paid(account, whale, 900_000)
+    # A visitor who got everything back is no buyer for the percentile.
+    booked(account, paid(account, seen(test, "B", ip="203.0.113.98"), 500), "refund", -500)
+    found = results_of(test)
+    assert found.cap == 1008
+    control, variant = found.arms
+    assert (variant.gross, variant.net, variant.capped, variant.capped_squares) == (901_100, 900_600, 1008, 1008**2)
+    assert control.net == control.capped == sum(range(1000, 1009))
+
+
+def test_what_goes_back_after_the_stop_is_told_with_its_last_day(site: Site, account: StripeAccount) -> None:
+    test = running(site, "Control", "B")
+    returned = paid(account, seen(test, "B", ip="203.0.113.2"), 1000)
+    disputed = paid(account, seen(test, "Control", ip="203.0.113.1"), 3000)
+    booked(account, returned, "refund", -100, NOON + HOUR / 2)
+    test.stop(NOON + HOUR)
+    test.refresh_from_db()
+    assert results_of(test).returns is None
+    booked(account, returned, "refund", -400, NOON + 50 * HOUR)
+    booked(account, disputed, "dispute", -3000, NOON + 70 * HOUR)
+    assert results_of(test).returns == Returns(3400, NOON + 70 * HOUR)
+    booked(account, disputed, "dispute", 3000, NOON + 90 * HOUR)
+    assert results_of(test).returns == Returns(400, NOON + 90 * HOUR)
+
+
 def test_an_order_begun_on_another_page_of_the_same_visitor_counts(site: Site, account: StripeAccount) -> None:
     test = running(site, "Control")
     seen(test, "Control", ip="203.0.113.1")
@@ -203,8 +279,9 @@ def test_overview_counts_each_tests_visitors_without_those_who_saw_two_variants(
     send_hit(site, ip="203.0.113.1", at=NOON, variants=both)
     seen(first, "Control", ip="203.0.113.2")
     seen(second, "B", ip="203.0.113.1")
+    gather_running(site)
     with django_assert_num_queries(1):
-        tests = overview(site)
+        tests = results.overview(site)
     assert [(test, test.visitors) for test in tests] == [(draft, 0), (second, 0), (first, 2)]
 
 
@@ -214,114 +291,6 @@ def test_overview_counts_for_each_test_only_views_while_it_ran(site: Site) -> No
     seen(stopped, "Control", ip="203.0.113.1", at=NOON)
     seen(current, "Control", ip="203.0.113.1", at=NOON - HOUR / 2)
     assert [test.visitors for test in overview(site)] == [0, 0]
-
-
-def many(name: str, visitors: int, conversions: int, amount: int = 1000, weight: int = 1) -> Arm:
-    """An arm whose buyers paid the same each."""
-    total = conversions * amount
-    return Arm(name, weight, "eur", visitors, conversions, conversions, total, total, conversions * amount**2)
-
-
-def reading(control: Arm, variant: Arm) -> Reading:
-    return Results((control, variant), 0).readings[0]
-
-
-@pytest.mark.parametrize(
-    ("control", "variant", "tone", "sentence"),
-    [
-        pytest.param(
-            many("A", 99, 30),
-            many("B", 1000, 300),
-            "",
-            "Too early to tell: both need 100 visitors and 25 conversions.",
-            id="few visitors",
-        ),
-        pytest.param(
-            many("A", 1000, 300),
-            many("B", 1000, 24),
-            "",
-            "Too early to tell: both need 100 visitors and 25 conversions.",
-            id="few conversions",
-        ),
-        pytest.param(
-            many("A", 1000, 100),
-            many("B", 1000, 200),
-            "good",
-            "Between €0.69 and €1.31 more per visitor than A.",
-            id="more",
-        ),
-        pytest.param(
-            many("A", 1000, 200),
-            many("B", 1000, 100),
-            "bad",
-            "Between €0.69 and €1.31 less per visitor than A.",
-            id="less",
-        ),
-        pytest.param(
-            many("A", 1000, 100),
-            many("B", 1000, 110),
-            "",
-            "Anything between €0.17 less and €0.37 more per visitor than A: the difference may be chance.",
-            id="either",
-        ),
-        pytest.param(
-            many("A", 100, 100),
-            many("B", 100, 100),
-            "",
-            "All visitors brought the same, so there is no range to be given.",
-            id="no spread",
-        ),
-    ],
-)
-def test_the_sentence_says_what_the_interval_says(control: Arm, variant: Arm, tone: str, sentence: str) -> None:
-    found = reading(control, variant)
-    assert (found.tone, found.sentence) == (tone, sentence)
-
-
-def test_every_text_stands_without_visitors_or_purchases() -> None:
-    for control, variant in [
-        (arm("A"), arm("B")),
-        (arm("A", visitors=1), arm("B", visitors=1)),
-        (arm("A", visitors=900), arm("B", visitors=900)),
-    ]:
-        found = reading(control, variant)
-        assert (found.difference_text, found.uplift_text, found.p_text) == ("–", "", "–")
-        assert found.drawing is None
-        assert (control.average_order_text, control.per_visitor_range, control.returned_text) == ("–", "", "")
-    assert (arm("A").rate_text, arm("A").rate_range, arm("A").per_visitor_text) == ("–", "", "–")
-
-
-def test_figures_are_given_with_their_ranges() -> None:
-    control, variant = many("A", 1000, 100), many("B", 1000, 110)
-    found = reading(control, variant)
-    assert (control.rate_text, control.rate_range) == ("10.0%", "8.3% to 12.0%")
-    assert (control.per_visitor_text, control.per_visitor_range) == ("€1.00", "€0.81 to €1.19")
-    assert (control.average_order_text, control.net_text) == ("€10.00", "€1,000.00")
-    assert (found.difference_text, found.uplift_text) == ("+€0.10", "+10.0% (-18.2% to +38.2%)")
-    assert found.p_text == "p = 0.466"
-
-
-def test_drawings_share_a_scale_on_which_zero_has_its_place() -> None:
-    results = Results((many("A", 1000, 100), many("B", 1000, 200), many("C", 1000, 150)), 0)
-    drawings = [found.drawing for found in results.readings]
-    assert all(one is not None for one in drawings)
-    for one in drawings:
-        assert one is not None
-        assert 0 < one.zero < one.low < one.estimate < one.high < 100
-    assert len({one.zero for one in drawings if one}) == 1
-
-
-@pytest.mark.parametrize(
-    ("control", "variant", "is_lopsided"),
-    [
-        pytest.param(many("A", 1000, 1), many("B", 1100, 1), False, id="chance"),
-        pytest.param(many("A", 1000, 1), many("B", 1200, 1), True, id="not chance"),
-        pytest.param(many("A", 1000, 1), many("B", 2000, 1, weight=2), False, id="as the weights say"),
-        pytest.param(arm("A"), arm("B"), False, id="nobody"),
-    ],
-)
-def test_visitors_who_split_unlike_the_weights_are_noticed(control: Arm, variant: Arm, is_lopsided: bool) -> None:
-    assert Results((control, variant), 0).is_lopsided is is_lopsided
 
 
 def test_test_money_does_not_count_beside_live_money(site: Site, account: StripeAccount) -> None:

@@ -1,4 +1,5 @@
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -85,6 +86,23 @@ def test_new_test_is_a_draft_whose_first_variant_is_the_control(site: Site, owne
     ]
 
 
+def test_the_plan_is_laid_down_with_the_test(site: Site, owner_client: Client) -> None:
+    content = owner_client.get(NEW).content.decode()
+    assert 'name="window_days" value="7"' in content
+    owner_client.post(NEW, filled(planned_visitors="12000", window_days="14", cap_percentile="99.5"))
+    test = SplitTest.objects.get()
+    assert (test.planned_visitors, test.window_days, test.cap_percentile) == (12_000, 14, Decimal("99.5"))
+    shown = owner_client.get(f"{INDEX}{test.pk}/").content.decode()
+    for text in ("12,000", "14 days", "Percentile 99.5"):
+        assert text in shown
+
+
+def test_a_plan_may_be_left_open(site: Site, owner_client: Client) -> None:
+    owner_client.post(NEW, filled())
+    test = SplitTest.objects.get()
+    assert (test.planned_visitors, test.window_days, test.cap_percentile) == (None, None, None)
+
+
 def test_target_is_read_in_its_currency(site: Site, owner_client: Client) -> None:
     owner_client.post(NEW, filled(target="amount", amount="1,500", currency="jpy"))
     test = SplitTest.objects.get()
@@ -122,6 +140,10 @@ def test_tests_of_one_name_get_keys_of_their_own(site: Site, stranger: User, own
         pytest.param({"target": "amount", "amount": "9" * 20}, "Enter an amount above zero.", id="huge"),
         pytest.param({"amount": "50"}, "Choose “Target amount” above", id="amount without its choice"),
         pytest.param({"currency": "€"}, "A currency is a code of three letters", id="no currency code"),
+        pytest.param({"planned_visitors": "0"}, "greater than or equal to 1", id="nobody planned"),
+        pytest.param({"window_days": "0"}, "greater than or equal to 1", id="no window"),
+        pytest.param({"cap_percentile": "50"}, "greater than or equal to 90", id="a cap that takes half"),
+        pytest.param({"cap_percentile": "100"}, "no more than 2 digits before", id="a cap that takes nothing"),
         pytest.param({"selector": ""}, "Name the element whose text", id="text without element"),
         pytest.param({"variants__0__text": ""}, "Enter the text that this variant shows.", id="no text"),
         pytest.param({"variants__0__weight": "0"}, "greater than or equal to 1", id="no weight"),
