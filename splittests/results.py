@@ -8,6 +8,9 @@ and the same ledger always gives the same results. `exposures.gather` comes firs
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection
@@ -16,7 +19,9 @@ from revenue.attribution import Model
 from revenue.models.accounts import COUNTED_ACCOUNTS
 from revenue.models.ledger import GROSS, SALES
 from sites.models import Site
-from splittests.models import SplitTest
+from splittests.inference import Sums
+from splittests.looks import Growth, Look, looks
+from splittests.models import SplitTest, Variant
 from splittests.readings import Arm, Results, Returns
 
 # Stripe tells the time of a payment in whole seconds, hence date_trunc.
@@ -75,6 +80,64 @@ RESULTS = f"""
     ORDER BY variant.id
 """
 
+# A line counts on the day it came, the charge's on the day it was paid.
+BY_DAY = f"""
+    WITH {ORDERS},
+    moves AS (
+        SELECT orders.variant_id, orders.visitor, (line.occurred_at AT TIME ZONE %(zone)s)::date AS day,
+               sum(line.amount) AS net
+        FROM orders
+        JOIN revenue_ledgerline line ON line.account_id = orders.account_id AND line.charge = orders.charge
+         AND line.currency = %(currency)s AND line.kind = ANY(%(sales)s)
+        GROUP BY orders.variant_id, orders.visitor, day
+    ),
+    totals AS (
+        SELECT variant_id, visitor, day,
+               least(sum(net) OVER (PARTITION BY visitor ORDER BY day), (SELECT most FROM cap)) AS kept
+        FROM moves
+    ),
+    steps AS (
+        SELECT variant_id, day, kept, lag(kept) OVER (PARTITION BY visitor ORDER BY day) AS before FROM totals
+    ),
+    earned AS (
+        SELECT variant_id, day, count(*) FILTER (WHERE before IS NULL) AS conversions,
+               sum(kept - coalesce(before, 0)) AS kept,
+               sum(kept * kept - coalesce(before * before, 0)) AS kept_squares
+        FROM steps GROUP BY variant_id, day
+    ),
+    seen AS (
+        SELECT variant_id, (first_at AT TIME ZONE %(zone)s)::date AS day, count(*) AS visitors
+        FROM splittests_exposed WHERE site_id = %(site)s AND test_id = %(test)s AND variant_id IS NOT NULL
+        GROUP BY variant_id, day
+    )
+    SELECT day, variant_id, coalesce(visitors, 0), coalesce(conversions, 0), coalesce(kept, 0),
+           coalesce(kept_squares, 0)
+    FROM seen FULL JOIN earned USING (variant_id, day) ORDER BY day
+"""
+
+# Of the values that most visitors had.
+BY_VALUE = f"""
+    WITH {ORDERS},
+    audience AS (
+        SELECT {{column}} AS value, variant_id, count(*) AS visitors
+        FROM splittests_exposed WHERE site_id = %(site)s AND test_id = %(test)s AND variant_id IS NOT NULL
+        GROUP BY value, variant_id
+    ),
+    largest AS (
+        SELECT value, sum(visitors) AS most FROM audience GROUP BY value ORDER BY most DESC, value LIMIT %(groups)s
+    ),
+    earnings AS (SELECT {{column}} AS value, variant_id, {EARNINGS} FROM capped GROUP BY value, variant_id)
+    SELECT value, name, weight, coalesce(visitors, 0), coalesce(conversions, 0), coalesce(orders, 0),
+           coalesce(gross, 0), coalesce(net, 0), coalesce(kept, 0), coalesce(kept_squares, 0)
+    FROM largest
+    CROSS JOIN (SELECT * FROM splittests_variant WHERE test_id = %(test)s) variant
+    LEFT JOIN (SELECT value, variant_id AS id, visitors FROM audience) audience USING (value, id)
+    LEFT JOIN (SELECT *, variant_id AS id FROM earnings) earnings USING (value, id)
+    ORDER BY largest.most DESC, value, id
+"""
+GROUPS = 8
+BREAKDOWNS = ("device", "country", "channel")
+
 FIGURES = ("visitors", "conversions", "orders", "gross", "net", "capped")
 
 OVERVIEW = """
@@ -86,6 +149,14 @@ OVERVIEW = """
     WHERE test.site_id = %(site)s
     ORDER BY test.created_at DESC, test.id DESC
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The visitors who had one value in common, such as a device, and what they tell."""
+
+    value: str
+    results: Results
 
 
 def results_of(test: SplitTest, now: dt.datetime) -> Results:
@@ -105,6 +176,31 @@ def results_of(test: SplitTest, now: dt.datetime) -> Results:
 def _arm(test: SplitTest, row: tuple[Any, ...]) -> Arm:
     name, weight, *figures, squares = row
     return Arm(name, weight, test.currency, **dict(zip(FIGURES, figures, strict=True)), capped_squares=int(squares))
+
+
+def by_day(test: SplitTest, zone: str) -> list[Look]:
+    """Read the test at the end of each day on which anything happened, by the ledger of now."""
+    variants = list(Variant.objects.filter(test=test).order_by("pk").values_list("pk", flat=True))
+    grown = dict.fromkeys(variants, Growth(Sums(0, 0, 0), 0))
+    days = []
+    rows = _rows(BY_DAY, asked_of(test) | {"zone": zone})
+    for day, of_day in groupby(rows, key=itemgetter(0)):
+        for _, variant, visitors, conversions, kept, squares in of_day:
+            before = grown[variant]
+            sums = before.sums + Sums(visitors, int(kept), int(squares))
+            grown[variant] = Growth(sums, before.conversions + conversions)
+        days.append((day, [grown[variant] for variant in variants]))
+    return looks(days, test.planned_visitors)
+
+
+def breakdown(test: SplitTest, by: str) -> list[Group]:
+    """Give the results of each value that most visitors had; `by` is one of BREAKDOWNS."""
+    assert by in BREAKDOWNS
+    rows = _rows(BY_VALUE.format(column=by), asked_of(test) | {"groups": GROUPS})
+    return [
+        Group(value, Results(tuple(_arm(test, row[1:]) for row in of_value)))
+        for value, of_value in groupby(rows, key=itemgetter(0))
+    ]
 
 
 def overview(site: Site) -> list[SplitTest]:

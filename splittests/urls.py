@@ -9,6 +9,10 @@ urlpatterns = [
     path("<domain:domain>/split-tests/", views.index, name="index"),
     path("<domain:domain>/split-tests/new/", views.new, name="new"),
     path("<domain:domain>/split-tests/<int:test_id>/", views.results, name="results"),
+    path("<domain:domain>/split-tests/<int:test_id>/over-time/", views.over_time, name="over-time"),
+    path("<domain:domain>/split-tests/<int:test_id>/breakdown/<slug:by>/", views.breakdown, name="breakdown"),
+    path("<domain:domain>/split-tests/<int:test_id>/results.csv", views.export_csv, name="export-csv"),
+    path("<domain:domain>/split-tests/<int:test_id>/results.json", views.export_json, name="export-json"),
     path("<domain:domain>/split-tests/<int:test_id>/start/", views.start, name="start"),
     path("<domain:domain>/split-tests/<int:test_id>/stop/", views.stop, name="stop"),
 ]

@@ -1,23 +1,31 @@
+import csv
+import datetime as dt
 import json
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from sites.access import get_site_or_404
-from sites.models import Role
+from sites.models import Role, Site
+from splittests import export, looks
+from splittests import results as counting
 from splittests.exposures import gather, gather_running
 from splittests.forms import SplitTestForm
 from splittests.models import SplitTest, StartError
-from splittests.results import overview, results_of
+from splittests.readings import Results
+from splittests.results import BREAKDOWNS
+from tracking.panels import named
 
 
 def index(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     gather_running(site)
-    return render(request, "splittests/index.html", {"site": site, "section": "split-tests", "tests": overview(site)})
+    return render(
+        request, "splittests/index.html", {"site": site, "section": "split-tests", "tests": counting.overview(site)}
+    )
 
 
 def new(request: HttpRequest, domain: str) -> HttpResponse:
@@ -31,18 +39,63 @@ def new(request: HttpRequest, domain: str) -> HttpResponse:
 
 def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_site_or_404(request, domain)
-    test = get_object_or_404(SplitTest.objects.for_site(site).prefetch_related("variants"), pk=test_id)
+    test = _test_or_404(site, test_id)
     now = timezone.now()
-    gather(test)
     context = {
         "site": site,
         "section": "split-tests",
         "test": test,
-        "results": results_of(test, now),
+        "results": _counted(test, now),
         "as_of": now,
         "snippet": _snippet(test),
+        "breakdowns": BREAKDOWNS,
     }
     return render(request, "splittests/results.html", context)
+
+
+def over_time(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    test = _test_or_404(site, test_id)
+    control, *variants = [variant.name for variant in test.variants.all()] or [""]
+    drawn = looks.charts(variants, counting.by_day(test, site.timezone), test.currency)
+    return render(request, "splittests/_over_time.html", {"control": control, "charts": drawn})
+
+
+def breakdown(request: HttpRequest, domain: str, test_id: int, by: str) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    test = _test_or_404(site, test_id)
+    if by not in BREAKDOWNS:
+        raise Http404
+    groups = [(named(by, group.value), group.results) for group in counting.breakdown(test, by)]
+    context = {"site": site, "test": test, "by": by, "breakdowns": BREAKDOWNS, "groups": groups}
+    return render(request, "splittests/_breakdown.html", context)
+
+
+def export_csv(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    test = _test_or_404(site, test_id)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{site.domain}_{test.key}.csv"'
+    csv.writer(response).writerows(export.as_rows(_counted(test, timezone.now())))
+    return response
+
+
+def export_json(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    test = _test_or_404(site, test_id)
+    now = timezone.now()
+    response = JsonResponse(export.as_data(test, _counted(test, now), now), json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'attachment; filename="{site.domain}_{test.key}.json"'
+    return response
+
+
+def _test_or_404(site: Site, test_id: int) -> SplitTest:
+    return get_object_or_404(SplitTest.objects.for_site(site).prefetch_related("variants"), pk=test_id)
+
+
+def _counted(test: SplitTest, now: dt.datetime) -> Results:
+    gather(test)
+    return counting.results_of(test, now)
 
 
 @require_POST

@@ -81,6 +81,9 @@ def _split_test(site: Site, started_at: dt.datetime) -> SplitTest:
         path="/products/*",
         selector="#buy",
         currency=CURRENCY,
+        planned_visitors=2000,
+        window_days=7,
+        cap_percentile=99,
         state=State.RUNNING,
         started_at=started_at,
     )

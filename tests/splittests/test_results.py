@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from splittests import results
 from splittests.exposures import gather, gather_running
 from splittests.models import SplitTest, State
 from splittests.readings import Arm, Results, Returns
-from tests.factories import send_hit
+from tests.factories import CHROME, IPHONE, send_hit
 from tests.splittests.selling import HOUR, NOON, booked, connected, paid, running, seen
 
 
@@ -299,3 +300,91 @@ def test_test_money_does_not_count_beside_live_money(site: Site, account: Stripe
     paid(account, view, 1000)
     paid(connected(site, "acct_1", livemode=False), view, 9900)
     assert results_of(test).arms == (arm("Control"), bought("B", 1000, 1000))
+
+
+def grown(test: SplitTest, zone: str = "Europe/Berlin") -> dict[dt.date, list[tuple[int, float, float, int]]]:
+    """What each arm had at the end of each day: visitors, what they brought, its squares, conversions."""
+    found: dict[dt.date, list[tuple[int, float, float, int]]] = {}
+
+    def looks(days: Any, planned: int | None) -> list[Any]:
+        found.update({day: [(*astuple(arm.sums), arm.conversions) for arm in arms] for day, arms in days})
+        return []
+
+    gather(test)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "looks", looks)
+        results.by_day(test, zone)
+    return found
+
+
+def test_each_day_has_what_had_happened_by_its_end(
+    site: Site, account: StripeAccount, django_assert_num_queries: Any
+) -> None:
+    test = running(site, "Control", "B")
+    first = seen(test, "Control", ip="203.0.113.1")
+    seen(test, "B", ip="203.0.113.2")
+    charge = paid(account, first, 1000)
+    paid(account, first, 500, at=NOON + 13 * HOUR)
+    booked(account, charge, "refund", -400, NOON + 50 * HOUR)
+    seen(test, "B", ip="203.0.113.3", at=NOON + 25 * HOUR)
+    day = NOON.date()
+    first_day, nobody = (1, 1000, 1000**2, 1), (1, 0, 0, 0)
+    assert grown(test) == {
+        day: [first_day, nobody],
+        # 13 hours after noon of UTC the next day has begun in both zones.
+        day + 24 * HOUR: [(1, 1500, 1500**2, 1), (2, 0, 0, 0)],
+        day + 48 * HOUR: [(1, 1100, 1100**2, 1), (2, 0, 0, 0)],
+    }
+    # Five hours west it is still the same evening.
+    assert grown(test, "America/New_York")[day] == [(1, 1500, 1500**2, 1), nobody]
+    with django_assert_num_queries(2):
+        results.by_day(test, "UTC")
+
+
+def test_the_last_day_has_what_the_results_say(site: Site, account: StripeAccount) -> None:
+    test = running(site, "Control", "B", cap_percentile=90, window_days=3)
+    for number in range(12):
+        name, at = ("Control", "B")[number % 2], NOON + number * 7 * HOUR
+        view = seen(test, name, ip=f"203.0.113.{number}", at=at)
+        if number % 3 == 0:
+            charge = paid(account, view, 1000 + 100 * number, at=at + HOUR)
+            paid(account, view, 5000, at=at + 20 * HOUR)
+            booked(account, charge, "refund", -300, at + 100 * HOUR)
+    found = results_of(test)
+    *_, last = grown(test).values()
+    assert found.cap is not None
+    assert last == [(*astuple(arm.sums), arm.conversions) for arm in found.arms]
+
+
+def test_parts_of_the_audience_add_up_to_all_of_it(
+    site: Site, account: StripeAccount, django_assert_num_queries: Any
+) -> None:
+    test = running(site, "Control", "B")
+    variants = [variant.pk for variant in test.variants.order_by("pk")]
+    for number, browser in enumerate([IPHONE, CHROME, IPHONE, IPHONE, CHROME]):
+        address = f"91.64.0.{number}"
+        view = send_hit(site, ip=address, user_agent=browser, at=NOON, variants=[variants[number % 2]])
+        paid(account, view, 1000 * (number + 1))
+    gather(test)
+    with django_assert_num_queries(1):
+        groups = results.breakdown(test, "device")
+    assert [(group.value, [arm.visitors for arm in group.results.arms]) for group in groups] == [
+        ("Mobile", [2, 1]),
+        ("Desktop", [1, 1]),
+    ]
+    for index, whole in enumerate(results_of(test).arms):
+        parts = [group.results.arms[index] for group in groups]
+        assert whole.name == parts[0].name
+        for figure in ("visitors", "conversions", "orders", "gross", "net", "capped", "capped_squares"):
+            assert getattr(whole, figure) == sum(getattr(part, figure) for part in parts)
+    assert [group.value for group in results.breakdown(test, "country")] == ["DE"]
+
+
+def test_only_the_largest_parts_of_the_audience_are_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "GROUPS", 1)
+    test = running(site, "Control", "B")
+    control = test.variants.get(name="Control").pk
+    for number, browser in enumerate([IPHONE, CHROME, IPHONE]):
+        send_hit(site, ip=f"203.0.113.{number}", user_agent=browser, at=NOON, variants=[control])
+    gather(test)
+    assert [group.value for group in results.breakdown(test, "device")] == ["Mobile"]

@@ -1,3 +1,4 @@
+import csv
 import datetime as dt
 from decimal import Decimal
 from typing import Any
@@ -6,10 +7,11 @@ import pytest
 from django.test import Client
 
 from revenue.connecting import disconnect
-from revenue.models import Connection, StripeAccount
+from revenue.models import Connection, LedgerLine, StripeAccount
 from sites.models import Membership, Role, Site, User
-from splittests.models import SplitTest, State
+from splittests.models import SplitTest, State, Variant
 from tests.factories import send_hit
+from tests.splittests.selling import booked, paid
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 INDEX = "/shop.example/split-tests/"
@@ -237,6 +239,110 @@ def test_results_show_each_variant_and_refresh_themselves(running: SplitTest, ow
         "hx-confirm",
     ):
         assert text in content
+
+
+@pytest.fixture
+def sold(running: SplitTest) -> SplitTest:
+    """A test of two days with 200 visitors an arm, of whom every fourth buys of the control and every third else."""
+    account = StripeAccount.objects.get()
+    control, loud = running.variants.order_by("pk").values_list("pk", flat=True)
+    for number in range(400):
+        variant, every = ((control, 4), (loud, 3))[number % 2]
+        at = NOW + dt.timedelta(hours=1 + 24 * (number // 300))
+        view = send_hit(running.site, ip=f"91.64.{number // 200}.{number % 200}", at=at, variants=[variant])
+        if number // 2 % every == 0:
+            paid(account, view, 2000, at=at, currency="eur")
+    return running
+
+
+def test_results_tell_both_readings_and_a_verdict(sold: SplitTest, owner_client: Client) -> None:
+    content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
+    for text in (
+        "No difference found",
+        "the difference may be chance",
+        "Uplift, at any time",
+        "Chance to win",
+        "€1,340.00",
+    ):
+        assert text in content
+    assert "is the winner" not in content
+    SplitTest.objects.update(planned_visitors=401)
+    content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
+    assert "400 of 401 planned visitors have come" in content
+
+
+def test_who_may_yet_buy_and_what_is_capped_is_told(sold: SplitTest, owner_client: Client) -> None:
+    SplitTest.objects.update(window_days=3000, cap_percentile=99)
+    content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
+    assert "100% of the exposed visitors are still inside the conversion window of 3000 days" in content
+    assert "A buyer counts with €20.00 at most, percentile 99.0" in content
+    assert "uncapped" in content
+
+
+def test_what_went_back_after_the_stop_is_told_with_its_day(sold: SplitTest, owner_client: Client) -> None:
+    sold.stop(NOW + dt.timedelta(days=3))
+    charge = LedgerLine.objects.filter(kind="charge").first()
+    assert charge is not None
+    booked(charge.account, charge.charge, "refund", -1500, NOW + dt.timedelta(days=5))
+    content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
+    assert "refunds and disputes have taken back €15.00, the last on 25 Nov 2026" in content
+    assert 'hx-trigger="every 15s"' not in content
+
+
+def test_the_interval_is_drawn_over_the_days(sold: SplitTest, owner_client: Client) -> None:
+    owner_client.get(f"{INDEX}{sold.pk}/")
+    content = owner_client.get(f"{INDEX}{sold.pk}/over-time/").content.decode()
+    assert "Loud against Control" in content
+    assert content.count('class="point"') == 2
+    assert "21 Nov 2026" in content
+
+
+def test_before_there_is_enough_nothing_is_drawn(running: SplitTest, owner_client: Client) -> None:
+    assert "nothing to draw" in owner_client.get(f"{INDEX}{running.pk}/over-time/").content.decode()
+    assert "Nobody has been shown" in owner_client.get(f"{INDEX}{running.pk}/breakdown/device/").content.decode()
+
+
+@pytest.mark.parametrize(("by", "value"), [("device", "Desktop"), ("country", "Germany"), ("channel", "Direct")])
+def test_parts_of_the_audience_come_with_a_warning(sold: SplitTest, owner_client: Client, by: str, value: str) -> None:
+    owner_client.get(f"{INDEX}{sold.pk}/")
+    content = owner_client.get(f"{INDEX}{sold.pk}/breakdown/{by}/").content.decode()
+    assert value in content
+    assert "many looks at once" in content
+
+
+def test_there_are_no_other_parts_of_the_audience(sold: SplitTest, owner_client: Client) -> None:
+    assert owner_client.get(f"{INDEX}{sold.pk}/breakdown/visitor/").status_code == 404
+
+
+def test_results_are_exported_as_csv(sold: SplitTest, owner_client: Client) -> None:
+    Variant.objects.filter(name="Loud").update(name="=Loud")
+    response = owner_client.get(f"{INDEX}{sold.pk}/results.csv")
+    assert response["Content-Disposition"] == 'attachment; filename="shop.example_headline.csv"'
+    headings, control, loud = csv.reader(response.content.decode().splitlines())
+    assert dict(zip(headings, control, strict=True)) | {"uplift": ""} == {
+        "variant": "Control", "weight": "1", "currency": "EUR", "visitors": "200", "conversions": "50", "orders": "50",
+        "gross": "100000", "went_back": "0", "net": "100000", "capped_net": "100000", "uplift": "", "uplift_low": "",
+        "uplift_high": "", "p_value": "", "chance_to_win": "", "risk": "", "control_risk": "",
+    }  # fmt: skip
+    assert loud[0] == "'=Loud"
+    assert float(loud[headings.index("uplift")]) == pytest.approx(0.34)
+
+
+def test_results_are_exported_as_json(sold: SplitTest, owner_client: Client) -> None:
+    SplitTest.objects.update(cap_percentile=99)
+    told = owner_client.get(f"{INDEX}{sold.pk}/results.json").json()
+    assert told["verdict"]["winner"] == ""
+    assert [variant["conversions"] for variant in told["variants"]] == [50, 67]
+    assert told["cap"] == 2000
+    comparison = told["comparisons"][0]
+    assert comparison["at_any_time"]["difference"]["estimate"] == pytest.approx(170)
+    assert comparison["one_look"]["p_value"] < comparison["corrected_p_value"]
+    assert comparison["believed"]["chance_to_win"] > 0.9
+
+
+def test_a_draft_is_exported_without_figures(draft: SplitTest, owner_client: Client) -> None:
+    assert owner_client.get(f"{INDEX}{draft.pk}/results.json").json()["verdict"]["title"] == "No visitors yet"
+    assert owner_client.get(f"{INDEX}{draft.pk}/results.csv").status_code == 200
 
 
 def test_results_of_a_stopped_test_without_visitors_stand(running: SplitTest, owner_client: Client) -> None:
