@@ -1,0 +1,71 @@
+"""What share of a site's payments is credited to a visit, week by week, in counts: money would let one large order
+hide a checkout that has stopped to carry the view id.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db import connection
+
+from revenue.attribution import Model, Reason
+from revenue.models.accounts import COUNTED_ACCOUNTS
+from sites.models import Site
+
+# Whose view may still arrive, and who is left out because the site wants it so.
+NOT_COUNTED = (Reason.WAITING, Reason.RENEWAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The payments of the week that begins on a Monday, and how many of them are credited to a visit."""
+
+    first_on: dt.date
+    attributed: int
+    total: int
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None without a payment."""
+        return self.attributed / self.total if self.total else None
+
+
+def coverage(site: Site, since: dt.datetime, until: dt.datetime) -> list[Week]:
+    """Give a row for each week, by the site's clock, that touches the span from `since` up to before `until`.
+
+    Only payments in the span are counted. Those credited to another site, those whose view may still arrive, and
+    renewals that the site does not want credited are in neither count.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH paid AS (
+                SELECT date_trunc('week', line.occurred_at AT TIME ZONE %(zone)s)::date AS week,
+                       coalesce(decision.reason, %(waiting)s) AS reason
+                FROM revenue_ledgerline line
+                LEFT JOIN revenue_attribution decision
+                  ON decision.account_id = line.account_id AND decision.charge = line.charge
+                 AND decision.model = %(model)s
+                WHERE line.account_id IN ({COUNTED_ACCOUNTS}) AND line.kind = 'charge'
+                  AND line.occurred_at >= %(since)s AND line.occurred_at < %(until)s
+                  AND (decision.reason IS NULL OR decision.reason <> '' OR decision.site_id = %(site)s)
+            )
+            SELECT moment::date, count(*) FILTER (WHERE reason = ''), count(reason)
+            FROM generate_series(
+                date_trunc('week', %(since)s AT TIME ZONE %(zone)s),
+                (%(until)s AT TIME ZONE %(zone)s) - interval '1 microsecond',
+                interval '1 week'
+            ) moment
+            LEFT JOIN paid ON paid.week = moment::date AND reason <> ALL(%(not_counted)s)
+            GROUP BY moment ORDER BY moment
+            """,
+            {
+                "site": site.pk,
+                "zone": site.timezone,
+                "since": since,
+                "until": until,
+                "model": Model.LAST_NON_DIRECT,
+                "waiting": Reason.WAITING,
+                "not_counted": list(NOT_COUNTED),
+            },
+        )
+        return [Week(*row) for row in cursor.fetchall()]
