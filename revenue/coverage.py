@@ -3,6 +3,8 @@ hide a checkout that has stopped to carry the view id.
 """
 
 import datetime as dt
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -13,6 +15,9 @@ from sites.models import Site
 
 # Whose view may still arrive, and who is left out because the site wants it so.
 NOT_COUNTED = (Reason.WAITING, Reason.RENEWAL)
+# A drop is told of when it is as large as this, and larger than chance makes it: by three standard errors.
+LEAST_DROP = 0.1
+STANDARD_ERRORS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +74,19 @@ def coverage(site: Site, since: dt.datetime, until: dt.datetime) -> list[Week]:
             },
         )
         return [Week(*row) for row in cursor.fetchall()]
+
+
+def has_dropped(before: Iterable[Week], lately: Iterable[Week]) -> bool:
+    """Tell whether a smaller share of the payments made lately is credited than before, and not by chance."""
+    (known, of_known), (new, of_new) = _sum(before), _sum(lately)
+    if not of_known or not of_new:
+        return False
+    drop = known / of_known - new / of_new
+    pooled = (known + new) / (of_known + of_new)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / of_known + 1 / of_new))
+    return drop >= max(LEAST_DROP, STANDARD_ERRORS * error)
+
+
+def _sum(weeks: Iterable[Week]) -> tuple[int, int]:
+    found = list(weeks)
+    return sum(week.attributed for week in found), sum(week.total for week in found)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from revenue.coverage import Week, coverage
+from revenue.coverage import Week, coverage, has_dropped
 from revenue.models import Connection, StripeAccount
 from sites.models import Site
 from tests.factories import SiteFactory
@@ -60,3 +60,21 @@ def test_weeks_begin_on_the_sites_own_monday_and_are_cut_to_the_span(site: Site,
     until = dt.datetime(2026, 5, 10, 12, tzinfo=dt.UTC)
     assert coverage(site, until - WEEK, until) == [Week(MONDAY, 1, 1)]
     assert coverage(site, until - WEEK, until + WEEK) == [Week(MONDAY, 1, 1), Week(MONDAY + WEEK, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("before", "lately", "expected"),
+    [
+        pytest.param((90, 100), (10, 20), True, id="nine in ten, then half"),
+        pytest.param((9, 10), (0, 8), True, id="few, and then none"),
+        pytest.param((9, 10), (1, 2), False, id="too few to tell"),
+        pytest.param((9_000, 10_000), (8_500, 10_000), False, id="certain, but small"),
+        pytest.param((50, 100), (90, 100), False, id="better"),
+        pytest.param((0, 100), (0, 100), False, id="never any"),
+        pytest.param((100, 100), (100, 100), False, id="always all"),
+        pytest.param((0, 0), (5, 10), False, id="nothing to compare with"),
+        pytest.param((5, 10), (0, 0), False, id="nothing sold"),
+    ],
+)
+def test_a_drop_is_large_and_not_by_chance(before: tuple[int, int], lately: tuple[int, int], expected: bool) -> None:
+    assert has_dropped([Week(MONDAY, *before)], [Week(MONDAY, *lately)]) is expected
