@@ -7,17 +7,16 @@ from typing import Any
 from django.db import transaction
 
 from revenue.attribution import Reason
-from revenue.encryption import EncryptionKeysError
+from revenue.encryption import EncryptionKeysError, UnreadableError
 from revenue.models import Attribution, Connection, StripeAccount
 from revenue.models.accounts import Status
 from revenue.pager import LATEST
+from revenue.probing import probe
 from revenue.ration import count_reads
 from revenue.secrecy import Secret
-from revenue.streams import EVENTS, LISTS
 from revenue.stripe_client import (
     ATTENDED,
     MalformedAnswerError,
-    PermissionMissingError,
     ReadError,
     StripeReader,
     is_live,
@@ -27,26 +26,34 @@ from sites.models import Site
 
 
 class ConnectError(Exception):
-    """The key cannot be used; the message says why and what to do, and never repeats the key."""
+    """The key cannot be used; the message says why and what to do, and never repeats the key.
+
+    `lacking` is what the key may not read, as Stripe's form calls it; None when that is not known.
+    """
+
+    def __init__(self, message: str, lacking: list[str] | None = None) -> None:
+        self.lacking = lacking
+        super().__init__(message)
 
 
-def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
+def connect(site: Site, key_text: str, now: dt.datetime, instead_of: Connection | None = None) -> Connection:
     """Connect the site to the account that the key opens, once everything needed was read with it.
 
     A further key of the same account replaces the one before; a key of another account, or of the other mode,
-    makes a connection of its own. Raise KeyShapeError or ConnectError.
+    makes a connection of its own, but none when it was meant for that of `instead_of`. Raise KeyShapeError or
+    ConnectError.
     """
     key = read_key(key_text)
     found = _account(key)
+    if instead_of and (found.id, is_live(key)) != (instead_of.account.acct_id, instead_of.account.livemode):
+        mode = "live" if is_live(key) else "test"
+        raise ConnectError(
+            f"This key opens {found.id} ({mode}), not {instead_of.account}, whose key it was to replace. Payments of "
+            "two accounts are never mixed: to read that account too, enter its key under “Connect another account”."
+        )
     with transaction.atomic():
         account, _ = StripeAccount.objects.update_or_create(
-            acct_id=found.id,
-            livemode=is_live(key),
-            defaults={
-                "country": found.country,
-                "default_currency": found.default_currency,
-                "opened_at": found.opened_at,
-            },
+            acct_id=found.id, livemode=is_live(key), defaults=found.known
         )
         connection = Connection.objects.select_for_update().filter(site=site, account=account).first() or Connection(
             site=site, account=account
@@ -56,6 +63,7 @@ def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
         except EncryptionKeysError as error:
             raise ConnectError(str(error)) from error
         connection.status, connection.problem, connection.connected_at = Status.CONNECTED, "", now
+        connection.lacking, connection.probed_at = found.lacking, now
         connection.save()
         # So that the next beat reads the account, whatever became of the key before.
         StripeAccount.objects.filter(pk=account.pk).update(due_at=None)
@@ -65,54 +73,56 @@ def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
     return connection
 
 
+def check(connection: Connection, now: dt.datetime) -> None:
+    """Look anew what the connection's key may read. Raise ConnectError when Stripe cannot be read with it."""
+    try:
+        with StripeReader(connection.open_key(), ATTENDED) as reader:
+            found = probe(reader)
+    except (UnreadableError, ReadError) as error:
+        raise ConnectError(str(error)) from error
+    count_reads(connection.account, now, reader.reads)
+    connection.lacking, connection.probed_at = found.lacking, now
+    connection.save(update_fields=["lacking", "probed_at"])
+
+
 def disconnect(connection: Connection) -> None:
     """Destroy the key. What was read with it stays."""
     connection.sealed_key = connection.key_hint = connection.problem = ""
-    connection.status = Status.DISCONNECTED
-    connection.save(update_fields=["sealed_key", "key_hint", "problem", "status"])
+    connection.status, connection.lacking, connection.probed_at = Status.DISCONNECTED, [], None
+    connection.save(update_fields=["sealed_key", "key_hint", "problem", "status", "lacking", "probed_at"])
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The account that a key opens, and how many reads it took to see that the key reads what is needed."""
+    """The account that a key opens, what is known of it, what the key may not read, and how many reads that took."""
 
     id: str
-    country: str
-    default_currency: str
-    opened_at: dt.datetime | None
+    known: dict[str, Any]
+    lacking: list[str]
     reads: int
 
 
 def _account(key: Secret) -> Found:
-    """Read the account, and one object of every list, as a sync will. Raise ConnectError."""
-    missing: list[str] = []
-    account: dict[str, Any] = {}
-    probes = [("/v1/account", {}), *((path, {**params, "limit": 1}) for path, params in LISTS.values())]
-    with StripeReader(key, ATTENDED) as reader:
-        for path, params in [*probes, (EVENTS, {"limit": 1})]:
-            try:
-                answer = reader.get(path, params)
-            except PermissionMissingError as error:
-                missing.append(error.permission)
-            except ReadError as error:
-                raise ConnectError(str(error)) from error
-            else:
-                account = account or answer.data
-    if missing:
-        raise ConnectError(
-            "The key may not read everything that is needed. In Stripe, grant it read access to: "
-            + "; ".join(dict.fromkeys(missing))
-            + "."
-        )
+    """Raise ConnectError."""
     try:
-        return Found(
-            _text(account, "id"),
-            _text(account, "country"),
-            _text(account, "default_currency"),
-            _opened_at(account),
-            reader.reads,
-        )
-    except MalformedAnswerError as error:
+        with StripeReader(key, ATTENDED) as reader:
+            found = probe(reader)
+        if found.indispensable:
+            raise ConnectError(
+                "The key may not read everything that is needed. In Stripe, grant it read access to: "
+                + "; ".join(found.indispensable)
+                + ".",
+                found.lacking,
+            )
+        known = {
+            "country": _text(found.account, "country"),
+            "default_currency": _text(found.account, "default_currency"),
+            "opened_at": _opened_at(found.account),
+        }
+        # A key that may not read the account does not make it forgotten.
+        told = {name: value for name, value in known.items() if value}
+        return Found(_text(found.account, "id"), told, found.lacking, reader.reads)
+    except ReadError as error:
         raise ConnectError(str(error)) from error
 
 

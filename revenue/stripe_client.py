@@ -36,6 +36,7 @@ KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9]{8,240}")
 NAME = re.compile(r"[a-z][a-z0-9_.\[\]]{0,60}")
 REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,60}")
 PERMISSION = re.compile(r"\brak_[a-z_]{1,60}")
+ACCOUNT = re.compile(r"\bacct_[A-Za-z0-9]{1,58}\b")
 
 # How the rows of Stripe's form for restricted keys are called.
 PERMISSIONS = {
@@ -81,11 +82,15 @@ class KeyRefusedError(ReadError):
     sentence = "Stripe does not accept the key: it is wrong, has expired, or was deleted."
 
 
-class PermissionMissingError(ReadError):
-    """`permission` is the plain name of what the key may not read."""
+class AddressRefusedError(KeyRefusedError):
+    sentence = "Stripe takes the key only from other addresses. In Stripe, let it be used from this server's, too."
 
-    def __init__(self, permission: str, **details: Any) -> None:
-        self.permission = permission
+
+class PermissionMissingError(ReadError):
+    """`permission` is the plain name of what the key may not read, `account` whose it is, if Stripe says so."""
+
+    def __init__(self, permission: str, account: str = "", **details: Any) -> None:
+        self.permission, self.account = permission, account
         super().__init__(f"The key is not allowed to read this. Grant it read access to {permission}.", **details)
 
 
@@ -292,8 +297,12 @@ def _named(error: stripe.StripeError, path: str) -> tuple[ReadError, float | Non
         return StripeUnreachableError(**details), 0
     if status == 401:
         return KeyRefusedError(**details), None
+    if status == 403 and details["code"] == "ip_denied":
+        return AddressRefusedError(**details), None
     if status == 403:
-        return PermissionMissingError(_permission(path, said.get("message")), **details), None
+        message = said.get("message")
+        accounts = ACCOUNT.findall(message) if isinstance(message, str) else []
+        return PermissionMissingError(_permission(path, message), "".join(accounts[:1]), **details), None
     if status in (400, 404) and details["param"] == "starting_after":
         return CursorGoneError(**details), None
     if status == 404 and said:

@@ -10,23 +10,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import connection as database
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 
 from revenue.allowlist import MODELS
 from revenue.attribution import Model
 from revenue.crediting import credit
 from revenue.encryption import UnreadableError
 from revenue.mirror import Tally, measure_tables
-from revenue.models import Attribution, Connection, LedgerLine, Slice, Stream, StripeAccount
+from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
 from revenue.models.accounts import Status
 from revenue.models.ledger import Kind
+from revenue.probing import lacking
+from revenue.progress import covered_to
 from revenue.ration import Ration, RationSpentError
 from revenue.reconcile import Difference, unmatched
 from revenue.secrecy import scrub
-from revenue.streams import LISTS, MONEY
+from revenue.streams import EVENTS, LISTS
 from revenue.stripe_client import (
+    PERMISSIONS,
     AccountChangedError,
     KeyRefusedError,
+    PermissionMissingError,
     ReadError,
     StripeReader,
     ThrottledError,
@@ -157,7 +161,7 @@ def catch_up(
             if ration.reads >= MANY_READS:
                 measure_tables(*MODELS.values(), LedgerLine)
             credit(account, now, again=full)
-            _note(connection, run.outcome, now)
+            _note(connection, run, now)
             ration.measure()
             StripeAccount.objects.filter(pk=account.pk).update(due_at=now + max(run.outcome.pause, ration.pace.tick))
     return run
@@ -199,14 +203,51 @@ def _outcome(error: UnreadableError | ReadError) -> _Outcome:
     return _Outcome(Status.UNREACHABLE, str(error))
 
 
-def _note(connection: Connection, outcome: _Outcome, now: dt.datetime) -> None:
+def _note(connection: Connection, run: Run, now: dt.datetime) -> None:
     """Write on the connection how it went, unless its key was replaced or removed meanwhile."""
-    news: dict[str, Any] = {"status": outcome.status, "problem": scrub(outcome.problem)[:300]}
+    outcome = run.outcome
+    news: dict[str, Any] = {
+        "status": outcome.status,
+        "problem": scrub(outcome.problem)[:300],
+        "lacking": _lacking(connection, run.tick),
+    }
     if outcome.status == Status.CONNECTED:
         # What one site's key has read is there for every site of the account.
         Connection.objects.filter(account=connection.account_id, status=Status.CONNECTED).update(synced_at=now)
         news["synced_at"] = now
     Connection.objects.filter(pk=connection.pk, sealed_key=connection.sealed_key).update(**news)
+
+
+def _lacking(connection: Connection, tick: Tick) -> list[str]:
+    """What the key may not read. What was not tried in this run stays as it was known."""
+    refused = {
+        name
+        for each, error in tick.problems.items()
+        if isinstance(error, PermissionMissingError)
+        for name in lacking(_path(each), error)
+    }
+    read = {PERMISSIONS[_path(each)] for each in tick.drained}
+    return sorted((set(connection.lacking) - read) | refused)
+
+
+def _path(name: str) -> str:
+    return EVENTS if name == "event" else LISTS[name][0]
+
+
+def is_running(account: StripeAccount) -> bool:
+    """Tell whether the account is being read right now."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT EXISTS (
+                SELECT FROM pg_locks
+                WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND objsubid = 2 AND granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            )
+            """,
+            [LOCK, account.pk],
+        )
+        return bool(cursor.fetchone() == (True,))
 
 
 @contextmanager
@@ -241,7 +282,7 @@ def _report(connection: Connection, run: Run) -> Report:
         account=account.acct_id,
         mode=account.mode,
         status=run.outcome.status.value,
-        covered_to=_covered_to(account),
+        covered_to=covered_to(account),
         reads=tick.ration.reads,
         objects=tick.tallies,
         attributed=unattributed.pop("", 0),
@@ -251,11 +292,3 @@ def _report(connection: Connection, run: Run) -> Report:
         differences=None if found is None else tuple(found),
         is_in_part=bool(tick.problems) and tick.is_complete,
     )
-
-
-def _covered_to(account: StripeAccount) -> dt.datetime | None:
-    """Every list was read once, the history too, and those in which money moves are read up to then."""
-    covered = Stream.objects.filter(account=account, name__in=LISTS).exclude(covered_to=None)
-    found = covered.aggregate(count=Count("pk"), moment=Min("covered_to", filter=Q(name__in=MONEY)))
-    is_whole = found["count"] == len(LISTS) and not Slice.objects.filter(account=account, is_known=False).exists()
-    return found["moment"] if is_whole else None

@@ -92,7 +92,7 @@ class Tick:
         self.problems: dict[str, ReadError] = {}
         self.is_complete = False
         self._open_reader, self._progress = open_reader, progress
-        self._drained: set[str] = set()
+        self.drained: set[str] = set()
         # Of what events name, what was read in this tick.
         self._read: set[str] = set()
         # What changed for a reason that is known: it was no fault not to know it before.
@@ -217,7 +217,7 @@ class Tick:
             of_type[hint.type if hint.type in MODELS else "invoice_payment"].add(hint.id)
         for name, ids in of_type.items():
             is_invoice = any(hint.type not in MODELS for hint in hints if hint.id in ids)
-            if (len(ids) > FEW or is_invoice) and name not in self._drained:
+            if (len(ids) > FEW or is_invoice) and name not in self.drained:
                 with self._tolerance(name):
                     self._drain(name, OVERLAP)
         rest = [hint for hint in hints if hint.type in MODELS and hint.id not in self._read]
@@ -244,7 +244,7 @@ class Tick:
         if stream.covered_to is None or reach >= streams.DEEP_SWEEP:
             swept["swept_deeply_at"] = self.now
         self._cover(stream, **swept)
-        self._drained.add(name)
+        self.drained.add(name)
 
     def _expected(self, stream: Stream) -> Expected:
         return Expected(stream.covered_to and stream.covered_to - OVERLAP, self._explained)

@@ -1,9 +1,11 @@
 from revenue.models.accounts import Connection, Connections, ReadCount, Slice, Stream, StripeAccount
 from revenue.models.decisions import Attribution
 from revenue.models.findings import Finding
+from revenue.models.incidents import Incident
 from revenue.models.ledger import LedgerLine
 from revenue.models.mirror import BalanceTransaction, Charge, CheckoutSession, Dispute, InvoicePayment, Refund
 from revenue.models.rules import AttributionRules
+from revenue.models.setup import Setup
 
 __all__ = [
     "Attribution",
@@ -15,10 +17,12 @@ __all__ = [
     "Connections",
     "Dispute",
     "Finding",
+    "Incident",
     "InvoicePayment",
     "LedgerLine",
     "ReadCount",
     "Refund",
+    "Setup",
     "Slice",
     "Stream",
     "StripeAccount",

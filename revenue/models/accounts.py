@@ -1,6 +1,7 @@
 import datetime as dt
 from typing import ClassVar, Self
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Q
 
@@ -83,6 +84,10 @@ class Connection(models.Model):
     connected_at = models.DateTimeField()
     synced_at = models.DateTimeField(null=True, help_text="When a sync last finished.")
     tried_at = models.DateTimeField(null=True, help_text="When a sync last began.")
+    probed_at = models.DateTimeField(null=True, help_text="When it was last looked what the key may read.")
+    lacking = ArrayField(
+        models.CharField(max_length=64), default=list, help_text="What the key may not read, as Stripe’s form calls it."
+    )
 
     objects: ClassVar[Connections] = Connections.as_manager()  # type: ignore[assignment]
 
@@ -100,6 +105,11 @@ class Connection(models.Model):
         """Keep `key`, encrypted for this site and account."""
         self.sealed_key = encryption.seal(key, self._context)
         self.key_hint = f"{key.reveal().rsplit('_', 1)[0]}_…{key.reveal()[-4:]}"
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the key certainly can; what a restricted key may write, Stripe tells nobody who only reads."""
+        return self.key_hint.startswith("sk_")
 
     def open_key(self) -> Secret:
         """Give the key. Raise encryption.UnreadableError."""
