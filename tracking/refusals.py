@@ -1,6 +1,7 @@
 """Hits that were not taken, in words that say what to do about it."""
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Sum
@@ -61,10 +62,11 @@ def hosts_that_count(site: Site) -> str:
     return ", ".join(named) if named else f"{site.domain} and its subdomains"
 
 
-def refused_lately(site: Site, now: dt.datetime) -> list[Refused]:
-    """Give what was refused in the last 30 days (of UTC), the most frequent first."""
+def refused_lately(site: Site, now: dt.datetime, besides: Collection[Refusal] = ()) -> list[Refused]:
+    """Give what was refused in the last 30 days (of UTC), the most frequent first, but for the reasons `besides`."""
     first_on = now.astimezone(dt.UTC).date() - dt.timedelta(days=DAYS - 1)
-    rows = RefusedHits.objects.filter(site=site, day__gte=first_on).values_list("reason").annotate(Sum("hits"))
+    counted = RefusedHits.objects.filter(site=site, day__gte=first_on).exclude(reason__in=besides)
+    rows = counted.values_list("reason").annotate(Sum("hits"))
     found = []
     for reason, hits in sorted(rows, key=lambda row: (-row[1], row[0])):
         what, advice = WORDS.get(reason, (reason, ""))
