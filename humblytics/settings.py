@@ -225,6 +225,7 @@ CELERY_BEAT_SCHEDULE = {
     "verify-accounts": {"task": "revenue.verify_accounts", "schedule": crontab(hour=3, minute=17)},
     "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
     "count-days": {"task": "tracking.count_days", "schedule": 3600},
+    "send-alerts": {"task": "revenue.send_alerts", "schedule": 900},
     "send-reports": {"task": "tracking.send_reports", "schedule": 3600},
     "prune": {"task": "tracking.prune", "schedule": 86400},
 }

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from revenue.alerts import send_alerts
 from revenue.models import Connection
 from revenue.sync import LockedError, catch_up
 
@@ -39,3 +40,8 @@ def verify_accounts() -> None:
 def verify_connection(pk: int) -> None:
     for connection in Connection.objects.select_related("account", "site").filter(pk=pk):
         catch_up(connection, timezone.now(), is_verified=True)
+
+
+@shared_task(name="revenue.send_alerts")
+def send_alerts_task() -> None:
+    send_alerts(timezone.now())
