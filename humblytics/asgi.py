@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from humblytics.edge import Edge
+from humblytics.health import Readiness
 from humblytics.wsgi import application as django_application
 from tracking.backend import PATH, Backend
 from tracking.connections import Pipe
@@ -32,6 +33,7 @@ class Application:
         self._backend = Backend(self._ingest.reception, self._lookups)
         django = WSGIMiddleware(django_application, workers=WEB_THREADS)  # type: ignore[arg-type]
         self._django = Edge(django, settings.TRUSTED_PROXIES)
+        self._readiness = Readiness(self._django, self._ingest.reception.recorder)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -40,6 +42,8 @@ class Application:
             await self._ingest(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == PATH:
             await self._backend(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/readyz":
+            await self._readiness(scope, receive, send)
         elif scope["type"] == "http":
             await self._django(scope, receive, send)
 

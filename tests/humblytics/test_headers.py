@@ -23,7 +23,7 @@ def test_every_page_forbids_what_it_does_not_need(owner_client: Client, site: Si
 
 @pytest.mark.django_db
 def test_readiness_is_told_to_anybody() -> None:
-    assert Client().get("/readyz").json() == {"database": "ok"}
+    assert Client().get("/readyz").json() == {"database": "ok", "migrations": "ok"}
 
 
 def test_cookies_are_kept_from_scripts_and_other_sites(owner: User) -> None:
