@@ -3,16 +3,16 @@ import datetime as dt
 from django import forms
 
 from revenue import connecting
-from revenue.models import AttributionRules, Connection
+from revenue.models import AttributionRules, Connection, Setup
+from revenue.models.setup import Method
+from revenue.standing import Granted, granted
 from revenue.stripe_client import KeyShapeError
 from sites.models import Site
 
 
-class ConnectForm(forms.Form):
-    """How a site's payments are read."""
+class KeyForm(forms.Form):
+    """A key of Stripe's. After it was refused, `permissions` says what it may read, if that is known."""
 
-    provider = forms.ChoiceField(label="Payment provider", choices=[("stripe", "Stripe")])
-    method = forms.ChoiceField(label="Integration method", choices=[("stripe_api", "Stripe API")])
     secret_key = forms.CharField(
         label="Stripe secret key",
         # Not stripped here: what may surround a key is for the check of its shape to say.
@@ -26,14 +26,58 @@ class ConnectForm(forms.Form):
         error_messages={"max_length": "This is longer than any Stripe key."},
         help_text="Encrypted before it is stored, and never shown again.",
     )
+    permissions: tuple[Granted, ...] = ()
 
-    def connect(self, site: Site, now: dt.datetime) -> Connection | None:
+    def connect(self, site: Site, now: dt.datetime, instead_of: Connection | None = None) -> Connection | None:
         """Connect the site with the key, or put the reason why not among the form's errors."""
         try:
-            return connecting.connect(site, self.cleaned_data["secret_key"], now)
-        except (connecting.ConnectError, KeyShapeError) as error:
+            return connecting.connect(site, self.cleaned_data["secret_key"], now, instead_of)
+        except connecting.ConnectError as error:
             self.add_error("secret_key", str(error))
-            return None
+            if error.lacking is not None:
+                self.permissions = granted(error.lacking)
+        except KeyShapeError as error:
+            self.add_error("secret_key", str(error))
+        return None
+
+
+class ConnectForm(KeyForm):
+    """How a site's payments are read."""
+
+    provider = forms.ChoiceField(label="Payment provider", choices=[("stripe", "Stripe")])
+    method = forms.ChoiceField(
+        label="Integration method",
+        choices=Method.choices,
+        initial=Method.STRIPE_API,
+        widget=forms.RadioSelect,
+        help_text="The same key reads the payments of both; it only decides what you are shown for your pages.",
+    )
+
+    field_order = ("provider", "method", "secret_key")
+
+    def connect(self, site: Site, now: dt.datetime, instead_of: Connection | None = None) -> Connection | None:
+        connection = super().connect(site, now, instead_of)
+        if connection:
+            Setup.objects.update_or_create(site=site, defaults={"method": self.cleaned_data["method"]})
+        return connection
+
+
+class MethodForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Setup
+        fields = ["method"]
+        labels = {"method": "Integration method"}
+        widgets = {"method": forms.RadioSelect}
+
+
+class AlertsForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Setup
+        fields = ["sends_alerts"]
+        labels = {"sends_alerts": "Send alerts by e-mail"}
+        help_texts = {
+            "sends_alerts": "To the owners and administrators of this site, once for each incident.",
+        }
 
 
 class AttributionForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -24,16 +24,11 @@ from revenue.models import Connection, Finding
 from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.models.findings import FindingKind
 from revenue.money import mean
-from revenue.ration import Usage, usage
-from revenue.reconcile import unmatched
 from sites.models import Site
 from sites.periods import Period
 from tracking import counting
 from tracking.counting import Asked, Relation
 from tracking.filters import conditions
-
-MOST_FINDINGS = 50
-
 
 # What a breakdown can be by: a column of the credited decision, with the dimension of visits that it stands for.
 DIMENSIONS = {
@@ -150,20 +145,6 @@ class Payments:
     has_next: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a connection's account is read, and whether its books are right.
-
-    `unmatched` counts the movements on Stripe's balance that no line of the ledger names; `findings` are what is or
-    was not in order lately, the newest first.
-    """
-
-    connection: Connection
-    reads: Usage
-    unmatched: int
-    findings: tuple[Finding, ...]
-
-
 SUMS = """
     coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture')), 0)::bigint AS gross,
     coalesce(-sum(amount) FILTER (WHERE kind IN ('refund', 'refund_failure')), 0)::bigint AS refunded,
@@ -254,12 +235,6 @@ def as_of(connected: Sequence[Connection]) -> dt.datetime | None:
     reading = [each for each in connected if each.status != Status.DISCONNECTED] or connected
     moments = [each.synced_at for each in reading if each.synced_at]
     return min(moments) if moments and len(moments) == len(reading) else None
-
-
-def standing(connection: Connection, now: dt.datetime) -> Standing:
-    account = connection.account
-    findings = Finding.objects.current(account, now)[:MOST_FINDINGS]
-    return Standing(connection, usage(account, now), unmatched(account).count(), tuple(findings))
 
 
 def unsettled(connected: Sequence[Connection]) -> int:

@@ -2,11 +2,12 @@ from django.urls import path
 
 import revenue.converters  # noqa: F401  registers <revenue-panel:…>
 import sites.converters  # noqa: F401  registers <domain:…>
-from revenue import views
+from revenue import settings_urls, views
 
 app_name = "revenue"
 
 urlpatterns = [
+    *settings_urls.urlpatterns,
     path("<domain:domain>/revenue/", views.dashboard, name="dashboard"),
     path("<domain:domain>/revenue/as-of/", views.as_of, name="as-of"),
     path("<domain:domain>/revenue/headline/", views.headline, name="headline"),
@@ -18,8 +19,4 @@ urlpatterns = [
     path("<domain:domain>/revenue/details/<revenue-panel:name>/", views.details, name="details"),
     path("<domain:domain>/revenue/export/<revenue-panel:name>.csv", views.export_panel, name="export-panel"),
     path("<domain:domain>/revenue/<revenue-panel:name>/", views.panel, name="panel"),
-    path("<domain:domain>/settings/revenue/", views.settings, name="settings"),
-    path("<domain:domain>/settings/revenue/attribution/", views.attribution, name="attribution"),
-    path("<domain:domain>/settings/revenue/<int:number>/sync/", views.sync, name="sync"),
-    path("<domain:domain>/settings/revenue/<int:number>/disconnect/", views.disconnect, name="disconnect"),
 ]

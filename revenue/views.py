@@ -4,29 +4,20 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.contrib import messages
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import cache_control
-from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
-from revenue import connecting, stats, tables, tasks
+from revenue import stats, tables
 from revenue.attribution import Model
-from revenue.crediting import decide_anew
 from revenue.figures import Figure, figures
-from revenue.forms import AttributionForm, ConnectForm
-from revenue.models import AttributionRules, Connection
 from revenue.money import format_money
 from revenue.stats import Totals
 from revenue.story import NoSuchPaymentError, tell
 from sites.access import get_site_or_404
-from sites.models import Role, Site
+from sites.models import Site
 from tracking import questions
 from tracking.counting import Asked, ask
 from tracking.export import csv_response
@@ -237,69 +228,6 @@ def export_payments(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
     return csv_response(tables.export_payments(about.asked, about.model), site, "revenue-payments", about.visits)
-
-
-@cache_control(no_store=True)
-@sensitive_post_parameters("secret_key")
-def settings(request: HttpRequest, domain: str) -> HttpResponse:
-    site = get_site_or_404(request, domain, Role.ADMIN)
-    form = ConnectForm(request.POST or None)
-    if form.is_valid() and (connection := form.connect(site, timezone.now())):
-        _sync_soon(connection)
-        messages.success(request, f"Connected to {connection.account}. Its payments are being read.")
-        return redirect("revenue:settings", domain)
-    context = {
-        "site": site,
-        "section": "settings",
-        "form": form,
-        "attribution_form": AttributionForm(instance=AttributionRules.of(site)),
-        "connections": [stats.standing(each, timezone.now()) for each in stats.connections(site)],
-        "browser_code": render_to_string("revenue/checkout_browser.txt"),
-        "server_code": render_to_string("revenue/checkout_server.txt"),
-    }
-    return render(request, "revenue/settings.html", context)
-
-
-@require_POST
-def attribution(request: HttpRequest, domain: str) -> HttpResponse:
-    """Keep the site's rules of attribution, and have its payments credited again under them."""
-    site = get_site_or_404(request, domain, Role.ADMIN)
-    form = AttributionForm(request.POST, instance=AttributionRules.of(site))
-    if form.is_valid():
-        form.save()
-        for connection in stats.connections(site):
-            decide_anew(connection.account)
-            _sync_soon(connection)
-        messages.success(request, "Saved. Payments are credited again with the next sync, which has been asked for.")
-    else:
-        messages.error(request, " ".join(f"{error}" for errors in form.errors.values() for error in errors))
-    return redirect("revenue:settings", domain)
-
-
-@require_POST
-def sync(request: HttpRequest, domain: str, number: int) -> HttpResponse:
-    connection = _connection(request, domain, number)
-    _sync_soon(connection)
-    messages.info(request, "A sync has been asked for. It takes a few seconds to a few minutes.")
-    return redirect("revenue:settings", domain)
-
-
-@require_POST
-def disconnect(request: HttpRequest, domain: str, number: int) -> HttpResponse:
-    connection = _connection(request, domain, number)
-    connecting.disconnect(connection)
-    messages.success(request, f"Disconnected from {connection.account}. Its key is destroyed.")
-    return redirect("revenue:settings", domain)
-
-
-def _connection(request: HttpRequest, domain: str, number: int) -> Connection:
-    site = get_site_or_404(request, domain, Role.ADMIN)
-    return get_object_or_404(Connection.objects.select_related("account"), site=site, pk=number)
-
-
-def _sync_soon(connection: Connection) -> None:
-    # Robust: without a queue the connection stands all the same, and is read when it is due.
-    transaction.on_commit(lambda: tasks.sync_connection.delay(connection.pk), robust=True)
 
 
 def _totals(site: Site, about: Question) -> dict[str, Any]:

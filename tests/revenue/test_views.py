@@ -8,28 +8,18 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from revenue import connecting, stats, tables, tasks
+from revenue import stats, tables
 from revenue.attribution import Evidence, Reason
 from revenue.models import Attribution, Connection, InvoicePayment, LedgerLine, StripeAccount
-from revenue.stripe_client import PERMISSIONS
-from sites.models import Role, Site
-from tests.factories import MembershipFactory, send_hit
+from sites.models import Site
+from tests.factories import send_hit
 from tests.mmdb import write_mmdb
 
-KEY = "sk_test_51Hxcafecafecafecafecafe"
 PARTS = ("as-of", "totals", "by-day", "payments")
 CARDS = {"sources": "channels", "pages": "landing-pages", "campaigns": "campaigns", "places": "countries"}
 CARDS |= {"devices": "browsers"}
 PAGE = "/shop.example/revenue/"
 SETTINGS = "/shop.example/settings/revenue/"
-
-
-@pytest.fixture
-def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The connections whose sync was queued; there is no queue here."""
-    found: list[int] = []
-    monkeypatch.setattr(tasks.sync_connection, "delay", found.append)
-    return found
 
 
 @pytest.fixture
@@ -153,68 +143,6 @@ def test_the_first_sync_is_announced(owner_client: Client, connection: Connectio
     assert "for the first time" in owner_client.get(SETTINGS).content.decode()
 
 
-def test_a_key_connects_the_site_and_is_read_at_once(
-    owner_client: Client,
-    connection: Connection,
-    queued: list[int],
-    monkeypatch: pytest.MonkeyPatch,
-    django_capture_on_commit_callbacks: Any,
-) -> None:
-    given: list[str] = []
-
-    def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
-        given.append(key_text)
-        return connection
-
-    monkeypatch.setattr(connecting, "connect", connect)
-    with django_capture_on_commit_callbacks(execute=True):
-        answer = owner_client.post(SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": f" {KEY}"})
-    assert answer.status_code == 302
-    assert given == [f" {KEY}"]
-    assert queued == [connection.pk]
-
-
-def test_a_refused_key_is_an_error_that_never_shows_the_key(
-    owner_client: Client, site: Site, queued: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def connect(site: Site, key_text: str, now: dt.datetime) -> Connection:
-        raise connecting.ConnectError("Stripe refuses this key.")
-
-    monkeypatch.setattr(connecting, "connect", connect)
-    answer = owner_client.post(SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": KEY})
-    assert answer.status_code == 200
-    assert "Stripe refuses this key." in answer.content.decode()
-    assert KEY not in answer.content.decode()
-    assert queued == []
-
-
-def test_a_misshapen_key_is_refused_before_it_is_used(owner_client: Client, site: Site) -> None:
-    answer = owner_client.post(
-        SETTINGS, {"provider": "stripe", "method": "stripe_api", "secret_key": "pk_test_51Hxcafecafecafe"}
-    ).content.decode()
-    assert 'class="errorlist"' in answer
-    assert "pk_test_51Hxcafecafecafe" not in answer
-    assert not Connection.objects.exists()
-
-
-def test_the_form_names_every_permission_that_a_key_needs(owner_client: Client, site: Site) -> None:
-    page = owner_client.get(SETTINGS).content.decode()
-    for permission in set(PERMISSIONS.values()):
-        assert f'<span class="badge">{permission}</span>' in page
-
-
-def test_the_settings_show_the_connection_and_are_kept_nowhere(owner_client: Client, connection: Connection) -> None:
-    Connection.objects.update(problem="Stripe refuses the key.", sealed_key="v1.sealed")
-    answer = owner_client.get(SETTINGS)
-    assert "no-store" in answer.headers["Cache-Control"]
-    page = answer.content.decode()
-    for text in ("acct_1", "sk_test_…cafe", "Test", "Stripe refuses the key.", "Sync now", "window.Humblytics"):
-        assert text in page
-    assert 'hx-history="false"' in page
-    assert 'type="password"' in page
-    assert "v1.sealed" not in page
-
-
 def test_what_was_paid_outside_stripe_is_told_apart(owner_client: Client, paid: Connection) -> None:
     now = timezone.now()
     InvoicePayment.objects.create(
@@ -225,49 +153,6 @@ def test_what_was_paid_outside_stripe_is_told_apart(owner_client: Client, paid: 
 
     assert "Invoices over €9.90 were marked as paid outside Stripe" in page
     assert "€1,284.50" in page
-
-
-def test_sync_now_queues_the_connection(
-    owner_client: Client,
-    connection: Connection,
-    queued: list[int],
-    django_capture_on_commit_callbacks: Any,
-) -> None:
-    address = f"{SETTINGS}{connection.pk}/sync/"
-    assert owner_client.get(address).status_code == 405
-    with django_capture_on_commit_callbacks(execute=True):
-        assert owner_client.post(address).status_code == 302
-    assert queued == [connection.pk]
-
-
-def test_disconnecting_is_asked_for_by_post(
-    owner_client: Client, connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone: list[Connection] = []
-    monkeypatch.setattr(connecting, "disconnect", gone.append)
-    address = f"{SETTINGS}{connection.pk}/disconnect/"
-    assert owner_client.get(address).status_code == 405
-    assert gone == []
-    assert owner_client.post(address).status_code == 302
-    assert gone == [connection]
-
-
-def test_a_connection_of_another_site_is_not_found(owner_client: Client, site: Site) -> None:
-    foreign = MembershipFactory().site
-    account = StripeAccount.objects.create(acct_id="acct_2", livemode=True)
-    other = Connection.objects.create(site=foreign, account=account, connected_at=timezone.now())
-    for verb in ("sync", "disconnect"):
-        assert owner_client.post(f"{SETTINGS}{other.pk}/{verb}/").status_code == 404
-
-
-def test_only_admins_see_the_settings(site: Site, connection: Connection, queued: list[int]) -> None:
-    editor = MembershipFactory(site=site, role=Role.EDITOR).user
-    client = Client()
-    client.force_login(editor)
-    assert client.get(PAGE).status_code == 200
-    assert client.get(SETTINGS).status_code == 404
-    assert client.post(f"{SETTINGS}{connection.pk}/sync/").status_code == 404
-    assert queued == []
 
 
 def test_strangers_find_nothing(stranger_client: Client, paid: Connection) -> None:
