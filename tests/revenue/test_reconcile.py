@@ -271,6 +271,7 @@ def test_nothing_is_judged_by_the_balance_before_the_history_is_read(
 ) -> None:
     buy()
     sandbox.faults.always(permission_missing("rak_balance_transaction_source_read"), path="/v1/balance_transactions")
+    sandbox.served.clear()
     report = run(is_verified=True)
 
     assert sandbox.served["/v1/balance"] == 0

@@ -188,7 +188,7 @@ def test_a_history_that_is_being_read_says_how_far_it_has_got(
     account = connection.account
     StripeAccount.objects.update(opened_at=timezone.now() - dt.timedelta(days=1000))
     for name in LISTS:
-        until = timezone.now() - dt.timedelta(days=495)
+        until = timezone.now() - dt.timedelta(days=505)
         Slice.objects.create(account=account, name=name, until_at=until, is_known=False)
     text = state()
     assert "Reading the history Test" in text
