@@ -226,6 +226,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
     "count-days": {"task": "tracking.count_days", "schedule": 3600},
     "send-alerts": {"task": "revenue.send_alerts", "schedule": 900},
+    "gather-exposures": {"task": "splittests.gather_exposures", "schedule": 600},
     "send-reports": {"task": "tracking.send_reports", "schedule": 3600},
     "prune": {"task": "tracking.prune", "schedule": 86400},
 }

@@ -2,10 +2,12 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from sites.models import Site
 from splittests.exposures import gather
 from splittests.models import Exposed, SplitTest, State
+from splittests.tasks import gather_exposures
 from tests.factories import IPHONE, send_hit
 from tests.splittests.selling import HOUR, NOON, running, seen
 from tracking.models import Exposure, View, Visit
@@ -103,3 +105,13 @@ def test_what_was_gathered_goes_with_its_site(site: Site) -> None:
     gather(test)
     site.delete()
     assert not Exposed.objects.exists()
+
+
+def test_the_worker_gathers_for_the_tests_that_run(site: Site) -> None:
+    for state, number in [(State.RUNNING, 1), (State.STOPPED, 2)]:
+        test = running(site, "Control", key=state, state=state)
+        seen(test, "Control", ip=f"203.0.113.{number}")
+    gather_exposures()
+    assert list(Exposed.objects.values_list("test__state", flat=True)) == [State.RUNNING]
+    beat = {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert gather_exposures.name in beat

@@ -275,7 +275,7 @@ def test_who_may_yet_buy_and_what_is_capped_is_told(sold: SplitTest, owner_clien
     SplitTest.objects.update(window_days=3000, cap_percentile=99)
     content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
     assert "100% of the exposed visitors are still inside the conversion window of 3000 days" in content
-    assert "A buyer counts with €20.00 at most, percentile 99.0" in content
+    assert "A buyer counts with €20.00 at most, percentile 99 " in content
     assert "uncapped" in content
 
 
