@@ -34,7 +34,9 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`before_y` is the height of what the bar is compared with, None if it is with nothing."""
+    """Below `zero` hangs what is less than nothing. `before_y` is where the bar that this one is compared with ends,
+    None if it is with none.
+    """
 
     label: str
     value: str
@@ -45,14 +47,31 @@ class Bar:
     before: str = ""
     before_y: float | None = None
     is_open: bool = False
+    zero: float = 100
 
     @property
     def middle(self) -> float:
         return round(self.x + self.width / 2, 3)
 
     @property
+    def tip(self) -> float:
+        """Where the bar ends, seen from zero."""
+        return self.y if self.y < self.zero else round(self.y + self.height, 3)
+
+    @property
+    def before_top(self) -> float | None:
+        return None if self.before_y is None else min(self.before_y, self.zero)
+
+    @property
     def before_height(self) -> float | None:
-        return None if self.before_y is None else round(100 - self.before_y, 3)
+        return None if self.before_y is None else round(abs(self.zero - self.before_y), 3)
+
+    @property
+    def is_passed(self) -> bool:
+        """Tell whether what it is compared with ends outside of the bar."""
+        if self.before_y is None:
+            return False
+        return not min(self.y, self.zero) <= self.before_y <= self.y + self.height
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +90,8 @@ class XLabel:
 class BarChart:
     """With a `curve`, the path through the tops of all bars, these are not drawn.
 
-    `curve_open` is the last piece of it, if that leads to what is still being counted; `area` is what lies below
-    both, `curve_before` the path of what the bars are compared with.
+    `curve_open` is the last piece of it, if that leads to what is still being counted; `area` is what lies between
+    both and zero, `curve_before` the path of what the bars are compared with.
     """
 
     points: list[Bar]
@@ -92,58 +111,61 @@ def bar_chart(
 ) -> BarChart:
     """Lay out a bar for each count, `write` being how numbers are written; none when all are zero.
 
+    Counts below zero hang from it.
+
     `steps` chooses the distance of the grid's lines as `grid_step` does, which is what it is by default; `mark` is
     how the lines' numbers are written, if it is another way.
     """
-    largest = max((max(each.count, each.before or 0) for each in counts), default=0)
-    if largest == 0:
+    reached = [0, *(number for each in counts for number in (each.count, each.before or 0))]
+    highest, lowest = max(reached), min(reached)
+    if highest == lowest:
         return BarChart([], [], [])
-    step = (steps or grid_step)(largest, MOST_GRID_LINES)
-    lines = -(-largest // step)
-    top = lines * step
+    step = (steps or grid_step)(highest - lowest, MOST_GRID_LINES)
+    top, bottom = -(-highest // step) * step, lowest // step * step
+
+    def depth(count: int) -> float:
+        return round(100 * (top - count) / (top - bottom), 3)
+
     slot = 100 / len(counts)
     bars = [
         Bar(
             label=each.label,
             value=write(each.count),
             x=round(slot * (n + GAP / 2), 3),
-            y=_depth(each.count, top),
+            y=depth(max(each.count, 0)),
             width=round(slot * (1 - GAP), 3),
-            height=round(100 * each.count / top, 3),
+            height=round(100 * abs(each.count) / (top - bottom), 3),
             before="" if each.before is None else write(each.before),
-            before_y=None if each.before is None else _depth(each.before, top),
+            before_y=None if each.before is None else depth(each.before),
             is_open=each.is_open,
+            zero=depth(0),
         )
         for n, each in enumerate(counts)
     ]
     every = -(-len(counts) // X_LABELS)
     chart = BarChart(
         bars,
-        [YLabel(_depth(n * step, top), (mark or write)(n * step)) for n in range(lines + 1)],
+        [YLabel(depth(tick), (mark or write)(tick)) for tick in range(bottom, top + 1, step)],
         [XLabel(round(slot * (n + 0.5), 3), each.short) for n, each in enumerate(counts) if n % every == 0],
     )
     return chart if len(bars) <= MOST_BARS else _with_curves(chart, slot)
 
 
 def _with_curves(chart: BarChart, slot: float) -> BarChart:
-    tops = [(slot * (n + 0.5), bar.y) for n, bar in enumerate(chart.points)]
+    tops = [(slot * (n + 0.5), bar.tip) for n, bar in enumerate(chart.points)]
     before = [(slot * (n + 0.5), bar.before_y) for n, bar in enumerate(chart.points) if bar.before_y is not None]
     closed = len(tops) - chart.points[-1].is_open
     return replace(
         chart,
         curve=_path(tops[:closed]),
         curve_open=_path(tops[closed - 1 :]) if closed < len(tops) else "",
-        area=f"{_path(tops)} V100 H{slot / 2:.3f} Z",
+        area=f"{_path(tops)} V{chart.points[0].zero:g} H{slot / 2:.3f} Z",
         curve_before=_path(before),
     )
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
     return f"M{' L'.join(f'{x:.3f} {y}' for x, y in points)}" if points else ""
-
-
-def _depth(count: int, top: int) -> float:
-    return round(100 - 100 * count / top, 3)
 
 
 def grid_step(reach: int, most_lines: int) -> int:

@@ -37,15 +37,23 @@ def is_open(start: dt.datetime, bucket: Bucket, now: dt.datetime) -> bool:
 def counts(
     points: Sequence[Point], before: Sequence[Point], metric: Metric, bucket: Bucket, now: dt.datetime
 ) -> list[Count]:
+    """Give what a chart of a figure shows; see `paired`."""
+    told = [(point.start, measure(metric, point.totals)) for point in points]
+    return paired(told, [measure(metric, point.totals) for point in before], bucket, now)
+
+
+def paired(
+    told: Sequence[tuple[dt.datetime, int]], before: Sequence[int], bucket: Bucket, now: dt.datetime
+) -> list[Count]:
     """Pair each moment with the one at the same place of the period it is compared with.
 
-    `now` and the points' starts are times of the site's zone, without a zone of their own.
+    `now` and the moments are times of the site's zone, without a zone of their own.
     """
-    earlier = [*(measure(metric, point.totals) for point in before), *repeat(None, len(points))]
-    return [_count(point, was, metric, bucket, now) for point, was in zip(points, earlier, strict=False)]
+    earlier = [*before, *repeat(None, len(told))]
+    return [_count(start, number, was, bucket, now) for (start, number), was in zip(told, earlier, strict=False)]
 
 
-def _count(point: Point, was: int | None, metric: Metric, bucket: Bucket, now: dt.datetime) -> Count:
-    label, short = named(point.start, bucket)
-    goes_on = is_open(point.start, bucket, now)
-    return Count(f"{label}, so far" if goes_on else label, short, measure(metric, point.totals), was, goes_on)
+def _count(start: dt.datetime, number: int, was: int | None, bucket: Bucket, now: dt.datetime) -> Count:
+    label, short = named(start, bucket)
+    goes_on = is_open(start, bucket, now)
+    return Count(f"{label}, so far" if goes_on else label, short, number, was, goes_on)

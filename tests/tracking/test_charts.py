@@ -27,6 +27,28 @@ def test_bars_show_what_they_are_compared_with_on_the_same_scale() -> None:
     assert bar_chart([Count("Monday", "Mo", 0, before=3)]).points[0].before == "3"
 
 
+def test_what_is_less_than_nothing_hangs_from_zero() -> None:
+    chart = bar_chart([Count("Monday", "Mo", 30, before=-10), Count("Tuesday", "Tu", -10, before=-5)])
+    assert [(bar.y, bar.height, bar.tip) for bar in chart.points] == [(0, 75, 0), (75, 25, 100)]
+    assert [(bar.before_top, bar.before_height, bar.before_y) for bar in chart.points] == [
+        (75, 25, 100),
+        (75, 12.5, 87.5),
+    ]
+    assert [bar.is_passed for bar in chart.points] == [True, False]
+    assert [(tick.y, tick.text) for tick in chart.y_labels] == [
+        (100, "-10"), (75, "0"), (50, "10"), (25, "20"), (0, "30"),
+    ]  # fmt: skip
+    (low,) = bar_chart([Count("", "", -3)]).points
+    assert (low.y, low.height) == (0, 100)
+
+
+def test_a_curve_of_losses_runs_below_zero() -> None:
+    chart = bar_chart([Count("", "", n % 2 * 2 - 1, before=0) for n in range(100)])
+    assert chart.curve.startswith("M0.500 100.0 L1.500 0.0 L2.500 100.0 L")
+    assert chart.area.endswith(" V50 H0.500 Z")
+    assert chart.curve_before.startswith("M0.500 50.0 L1.500 50.0")
+
+
 @pytest.mark.parametrize(
     ("largest", "top"), [(1, "1"), (5, "5"), (6, "6"), (7, "8"), (11, "15"), (25, "25"), (26, "30"), (101, "150")]
 )
