@@ -17,6 +17,8 @@ from revenue.models import (
     Connection,
     Dispute,
     Finding,
+    FormerDecision,
+    FormerLine,
     InvoicePayment,
     LedgerLine,
     ReadCount,
@@ -193,4 +195,22 @@ class AttributionAdmin(ReadOnlyAdmin):
     list_filter = ("model", "reason", "evidence", "channel")
     list_select_related = ("account", "site")
     search_fields = ("charge__exact", "carried_id__exact")
+    search_help_text = "A whole id."
+
+
+@admin.register(FormerLine)
+class FormerLineAdmin(ReadOnlyAdmin):
+    list_display = ("key", money, "kind", "charge", "occurred_at", "booked_at", "replaced_at", "account")
+    list_filter = ("kind", "account")
+    search_fields = ("key__exact", "charge__exact")
+    search_help_text = "A whole id."
+    ordering = ("-replaced_at",)
+
+
+@admin.register(FormerDecision)
+class FormerDecisionAdmin(ReadOnlyAdmin):
+    list_display = ("charge", "account", "model", "site", "channel", "source", "reason", "decided_at", "replaced_at")
+    list_filter = ("model", "reason")
+    list_select_related = ("account", "site")
+    search_fields = ("charge__exact",)
     search_help_text = "A whole id."

@@ -1,14 +1,15 @@
 """Sets the ledger lines of payments to what follows from the mirror's rows."""
 
+import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
 from django.db import models
 from django.db.models import Q
 
-from revenue import ledger
+from revenue import history, ledger
 from revenue.models import (
     BalanceTransaction,
     Charge,
@@ -25,11 +26,13 @@ from revenue.upsert import upsert
 F = TypeVar("F", ledger.RefundFact, ledger.DisputeFact, ledger.Movement)
 
 
-def book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
+def book(account: StripeAccount, rows: Sequence[Mirrored]) -> None:
     """Set the ledger lines of every payment that one of the rows has to do with.
 
     A refund that belongs to no payment is booked by itself, under its own id in place of a charge's.
     """
+    if not rows:
+        return
     charges: set[str] = set()
     alone: set[str] = set()
     intents: set[str] = set()
@@ -71,20 +74,33 @@ def book(account: StripeAccount, rows: Iterable[Mirrored]) -> None:
     }
     of_lone_refunds = Q(charge="", key__in=[key for id in alone for key in (f"refund:{id}", f"refund:{id}:failure")])
     of_lone_refunds |= Q(charge="", balance_transaction__in=[movement.stripe_id for movement in movements])
-    _set_lines(account, lines, LedgerLine.objects.filter(of_charges | of_lone_refunds, account=account))
+    booked = LedgerLine.objects.filter(of_charges | of_lone_refunds, account=account)
+    _set_lines(account, lines, booked, max(row.observed_at for row in rows))
 
 
-def _set_lines(account: StripeAccount, lines: Mapping[str, ledger.Line], booked: models.QuerySet[LedgerLine]) -> None:
-    """Make the booked lines what `lines` says, touching only those that differ."""
+def _set_lines(
+    account: StripeAccount,
+    lines: Mapping[str, ledger.Line],
+    booked: models.QuerySet[LedgerLine],
+    told_at: dt.datetime,
+) -> None:
+    """Make the booked lines what `lines` says, touching only those that differ, and keep what these said."""
     names = [field.name for field in fields(ledger.Line)]
-    before = {values["key"]: ledger.Line(**values) for values in booked.values(*names)}
-    LedgerLine.objects.filter(account=account, key__in=before.keys() - lines.keys()).delete()
+    before, rows = {}, {}
+    for row, *values in booked.values_list("pk", *names):
+        line = ledger.Line(*values)
+        before[line.key], rows[line.key] = line, row
     changed = [
-        LedgerLine(account=account, **{name: getattr(line, name) for name in names})
+        LedgerLine(account=account, booked_at=told_at, **{name: getattr(line, name) for name in names})
         for key, line in sorted(lines.items())
         if before.get(key) != line
     ]
-    upsert(changed, ("account_id", "key"))
+    outdated = [rows[key] for key, line in before.items() if lines.get(key) != line]
+    if changed or outdated:
+        history.keep_lines(outdated, told_at)
+        LedgerLine.objects.filter(account=account, key__in=before.keys() - lines.keys()).delete()
+        upsert(changed, ("account_id", "key"))
+        history.note_change(account, told_at)
 
 
 def _payments(account: StripeAccount, charges: Collection[str]) -> dict[str, ledger.ChargeFact]:

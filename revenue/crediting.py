@@ -17,7 +17,7 @@ from django.db import models, transaction
 from django.db.models import Case, Exists, OuterRef, Q, When
 from django.db.models.functions import Cast
 
-from revenue import attribution
+from revenue import attribution, history
 from revenue.attribution import Carried, Decision, Evidence, Model, Reason, SeenView, SeenVisit
 from revenue.mirror import lock, measure_tables
 from revenue.models import (
@@ -207,7 +207,8 @@ def _decide(
             else:
                 rows.append(_decision_row(charge, model, decision, now))
             rows[-1].is_renewal = is_renewal
-    changes = _set_decisions(_without_renewals(_inherited(account, rows, origins), rules), before)
+    rows = _without_renewals(_inherited(account, rows, origins), rules)
+    changes = _set_decisions(account, rows, before, now)
     _reopen_later_payments(account, changes, origins)
     return changes
 
@@ -408,8 +409,13 @@ def _kept_row(earlier: Attribution) -> Attribution:
     return row
 
 
-def _set_decisions(rows: list[Attribution], decided: Mapping[tuple[str, str], Attribution]) -> list[Change]:
-    """Store the decisions that are new or differ from what was decided before; give those that say something else."""
+def _set_decisions(
+    account: StripeAccount, rows: list[Attribution], decided: Mapping[tuple[str, str], Attribution], now: dt.datetime
+) -> list[Change]:
+    """Store the decisions that are new or differ from what was decided before; give those that say something else.
+
+    What these replace is kept. A decision that says the same under newer rules is as old as it was.
+    """
     said = [
         field.attname for field in stored_fields(Attribution) if field.attname not in ("decided_at", "rules_version")
     ]
@@ -418,9 +424,14 @@ def _set_decisions(rows: list[Attribution], decided: Mapping[tuple[str, str], At
     for row in rows:
         before = decided.get((row.charge, row.model))
         if before is None or content(row) != content(before):
+            row.decided_at = now
             changes.append(Change(before, row))
             news.append(row)
         elif row.rules_version != before.rules_version:
+            row.decided_at = before.decided_at
             news.append(row)
+    history.keep_decisions([change.before.pk for change in changes if change.before], now)
     upsert(news, ("account_id", "charge", "model"))
+    if changes:
+        history.note_change(account, now)
     return changes

@@ -1,34 +1,35 @@
 """What was earned: each panel of the revenue pages is one function here, and one query.
 
-A site's ledger is every line of the Stripe accounts connected to it (of the live ones, if one is live), except the
-payments credited to another site. Payments credited to nobody stand on each site of their account. Every movement
-counts on the day it happens, as in Stripe's own reports: a refund lowers the day of the refund, not the day of its
-payment.
-
-Amounts are integer minor units of their own currency, and no sum mixes currencies. `refunded`, `disputed`,
-`failed` (payments that failed after they had succeeded) and `fees` are positive when money leaves; `net` is
-gross - refunded - disputed - failed. Fees stand apart, in the currency the account settles in.
+Which lines of the ledger are summed up, and on which day each counts, is told in `lines`. Amounts are integer minor
+units, and no sum mixes currencies: they are those of the payments' own currencies, or with a settled basis those
+that Stripe itself made of them. `refunded`, `disputed`, `failed` (payments that failed after they had succeeded) and
+`fees` are positive when money leaves; `net` is gross - refunded - disputed - failed. Fees stand apart, in the
+currency the account settles in.
 """
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
-from django.db import connection
+from django.db.models import QuerySet
 
+from revenue import streams
 from revenue.attribution import Evidence, Model, Reason
-from revenue.crediting import SNAPSHOT
-from revenue.models import Connection, Finding
+from revenue.kinds import KINDS
+from revenue.ledger import SALE_CATEGORIES
+from revenue.lines import AS_PAID, SUMS, Basis, fetch, ledger, named_lines
+from revenue.models import Connection, Finding, Stream
 from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.models.findings import FindingKind
 from revenue.money import mean
+from revenue.streams import LISTS
 from sites.models import Site
 from sites.periods import Period
 from tracking import counting
-from tracking.counting import Asked, Relation
-from tracking.filters import conditions
+from tracking.counting import HOUR_OF_VISIT, Asked, Relation, fresh_visits
+from tracking.stats import Bucket, starts
 
 # What a breakdown can be by: a column of the credited decision, with the dimension of visits that it stands for.
 DIMENSIONS = {
@@ -57,10 +58,12 @@ class Unattributed:
 @dataclass(frozen=True, slots=True)
 class Totals:
     """`renewals` of the orders renew a subscription and bring `renewed`, before refunds; `purchases` are the orders
-    that are credited to a visit and are none.
+    that are credited to a visit and are none. `is_open` is what Stripe has not settled yet, where settled amounts
+    are asked for: in the currency it was paid in, and in no other sum.
     """
 
     currency: str
+    is_open: bool = False
     gross: int = 0
     refunded: int = 0
     disputed: int = 0
@@ -145,81 +148,12 @@ class Payments:
     has_next: bool
 
 
-SUMS = """
-    coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture')), 0)::bigint AS gross,
-    coalesce(-sum(amount) FILTER (WHERE kind IN ('refund', 'refund_failure')), 0)::bigint AS refunded,
-    coalesce(-sum(amount) FILTER (WHERE kind = 'dispute'), 0)::bigint AS disputed,
-    coalesce(sum(amount) FILTER (WHERE kind NOT IN ('fee', 'pending')), 0)::bigint AS net,
-    count(*) FILTER (WHERE kind = 'charge') AS orders
-"""
-
-
-# Of what filters ask, what the decision keeps no copy of: only the visit itself can tell.
-_OF_VISIT = {"hostname", "exit_page", "click_id"}
-# Renewals are credited to visits of years ago.
-_ANY_TIME = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
-
-
-def _lines(asked: Asked, model: Model, value: str = "NULL") -> tuple[str, dict[str, Any]]:
-    """Name `lines`: the ledger of the accounts in the period, each line with whom it is credited to.
-
-    `credit` is "site", "elsewhere" or "nobody". A charge that no decision was made about yet is awaited. With
-    filters, only what is credited to a visit that they let through.
-    """
-    joined, condition, parameters = _filtered(asked)
-    sql = f"""
-        lines AS (
-            SELECT line.kind, line.amount, line.currency, line.occurred_at, line.account_id, line.charge,
-                   CASE WHEN decision.reason IS NULL OR decision.reason <> '' THEN 'nobody'
-                        WHEN decision.site_id = %(site)s THEN 'site'
-                        ELSE 'elsewhere' END AS credit,
-                   CASE WHEN line.charge = '' THEN '' ELSE coalesce(decision.reason, %(waiting)s) END AS reason,
-                   coalesce(decision.is_renewal, false) AS is_renewal,
-                   {value} AS value
-            FROM revenue_ledgerline line
-            LEFT JOIN revenue_attribution decision
-              ON decision.account_id = line.account_id AND decision.charge = line.charge
-             AND decision.model = %(model)s
-            {joined}
-            WHERE line.account_id IN ({COUNTED_ACCOUNTS})
-              AND line.occurred_at >= %(start)s AND line.occurred_at < %(end)s {condition}
-        )
-    """
-    named = {
-        "site": asked.site.pk,
-        "start": asked.period.start_at,
-        "end": asked.end_at,
-        "model": model,
-        "waiting": Reason.WAITING,
-    }
-    return sql, named | parameters
-
-
-def _filtered(asked: Asked) -> tuple[str, str, dict[str, Any]]:
-    """Give what lets only the filters' visits through: a join, a condition, and their parameters."""
-    if not asked.filters:
-        return "", "", {}
-    found = conditions(asked.filters, asked.site.pk, _ANY_TIME, asked.end_at, asked.goals)
-    sql, parameters = Relation(
-        "".join(f" AND ({each.sql})" for each in found), [value for each in found for value in each.parameters]
-    ).named("filter")
-    columns = ["visit_id AS id", "landing_page AS entry_path", *SNAPSHOT]
-    visit = ", ".join(f"decision.{column}" for column in columns)
-    seen = ""
-    if any(each.dimension in _OF_VISIT for each in asked.filters):
-        visit += ", seen.hostname, seen.exit_path, seen.click_id"
-        seen = "LEFT JOIN tracking_visit seen ON seen.site_id = decision.site_id AND seen.id = decision.visit_id"
-    return (
-        f"{seen} CROSS JOIN LATERAL (SELECT {visit}) v",
-        f"AND decision.reason = '' AND decision.site_id = %(site)s {sql}",
-        parameters,
-    )
-
-
-def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+MOST_FINDINGS = 50
+COUNTED = (
+    *("gross", "refunded", "disputed", "failed", "fees", "orders", "renewals", "renewed", "purchases"),
+    *("attributed", "unattributed", "elsewhere"),
+)
+FIGURES = ("gross", "refunded", "disputed", "net", "orders", "visitors")
 
 
 def connections(site: Site) -> list[Connection]:
@@ -239,14 +173,72 @@ def as_of(connected: Sequence[Connection]) -> dt.datetime | None:
 
 def unsettled(connected: Sequence[Connection]) -> int:
     """Count what does not add up in the accounts, as their last proof found."""
+    return _open_findings(connected).count()
+
+
+def differences(connected: Sequence[Connection]) -> list[Finding]:
+    """Give what does not add up in the accounts, as their last proof found, the latest first."""
+    return list(_open_findings(connected).order_by("-found_at", "pk")[:MOST_FINDINGS])
+
+
+def _open_findings(connected: Sequence[Connection]) -> QuerySet[Finding]:
     found = Finding.objects.filter(account__in=[each.account_id for each in connected], gone_at=None)
-    return found.exclude(kind=FindingKind.SHARED_VIEW).count()
+    return found.exclude(kind=FindingKind.SHARED_VIEW)
+
+
+def unmatched_movements(site: Site, period: Period) -> dict[str, int]:
+    """Sum up, per currency, what moved on Stripe's balance in the period for sales, and no line of the ledger names."""
+    return dict(
+        fetch(
+            f"""
+            SELECT currency, sum(amount)::bigint FROM revenue_balancetransaction movement
+            WHERE account_id IN ({COUNTED_ACCOUNTS}) AND created_at >= %(start)s AND created_at < %(end)s
+              AND reporting_category = ANY(%(sales)s)
+              AND NOT EXISTS (
+                  SELECT FROM revenue_ledgerline line
+                  WHERE line.account_id = movement.account_id AND line.balance_transaction = movement.stripe_id
+                    AND line.kind <> 'fee'
+              )
+            GROUP BY currency
+            """,
+            {"site": site.pk, "start": period.start_at, "end": period.end_at, "sales": sorted(SALE_CATEGORIES)},
+        )
+    )
+
+
+def unread(connected: Sequence[Connection]) -> set[str]:
+    """Name Stripe's lists that are not read although movements of money are: mostly, the key may not read them."""
+    accounts = [each.account_id for each in connected if each.status != Status.DISCONNECTED]
+    covered: dict[int, dict[str, dt.datetime]] = {account: {} for account in accounts}
+    for stream in Stream.objects.filter(account__in=accounts):
+        if stream.covered_to:
+            covered[stream.account_id][stream.name] = stream.covered_to
+    return {
+        name
+        for of in covered.values()
+        for name in LISTS
+        if "balance_transaction" in of
+        and (name not in of or of[name] < of["balance_transaction"] - streams.SWEEP_EVERY - streams.LOOK_BACK)
+    }
+
+
+def unpaid_checkouts(site: Site, period: Period) -> int:
+    """Count the checkouts of the period that were completed with nothing to pay."""
+    ((count,),) = fetch(
+        f"""
+        SELECT count(*) FROM revenue_checkoutsession
+        WHERE account_id IN ({COUNTED_ACCOUNTS}) AND created_at >= %(start)s AND created_at < %(end)s
+          AND status = 'complete' AND payment_status = 'no_payment_required' AND mode <> 'setup'
+        """,
+        {"site": site.pk, "start": period.start_at, "end": period.end_at},
+    )
+    return int(count)
 
 
 def outside_stripe(site: Site, period: Period) -> dict[str, int]:
     """Sum up, per currency, what invoices were marked as paid with money that never came to Stripe: no revenue."""
     return dict(
-        _rows(
+        fetch(
             f"""
             SELECT currency, sum(amount_paid)::bigint FROM revenue_invoicepayment
             WHERE account_id IN ({COUNTED_ACCOUNTS}) AND type = 'payment_record' AND status = 'paid'
@@ -258,158 +250,192 @@ def outside_stripe(site: Site, period: Period) -> dict[str, int]:
     )
 
 
+def kept_since(site: Site) -> dt.datetime | None:
+    """Tell from when on it is kept what the site's ledger said before; None if it is not yet."""
+    ((moment,),) = fetch(
+        f"SELECT min(kept_since_at) FROM revenue_stripeaccount WHERE id IN ({COUNTED_ACCOUNTS})", {"site": site.pk}
+    )
+    return cast("dt.datetime | None", moment)
+
+
 def fingerprint(site: Site) -> str:
     """Give a text that changes when the site's ledger or a decision about it does, and only then."""
-    ((text,),) = _rows(
-        f"""
-        SELECT concat_ws('-', count(*), sum(amount), max(id), (
-            SELECT extract(epoch FROM max(decided_at)) FROM revenue_attribution
-            WHERE account_id IN ({COUNTED_ACCOUNTS})
-        )) FROM revenue_ledgerline WHERE account_id IN ({COUNTED_ACCOUNTS})
-        """,
+    found = fetch(
+        f"SELECT id, edition FROM revenue_stripeaccount WHERE id IN ({COUNTED_ACCOUNTS}) ORDER BY id",
         {"site": site.pk},
     )
-    return str(text)
+    return "-".join(f"{account}.{edition}" for account, edition in found)
 
 
-def totals(asked: Asked, model: Model) -> list[Totals]:
-    """Sum up the period, a row per currency, the one with most orders first."""
-    lines, parameters = _lines(asked, model)
-    found = _rows(
+def totals(asked: Asked, model: Model, basis: Basis = AS_PAID) -> list[Totals]:
+    """Sum up the period, a row per currency, the one with most orders first; after them what is not settled yet."""
+    lines, parameters = named_lines(asked, model, basis)
+    found = fetch(
         f"""
         WITH {lines}
-        SELECT currency, credit, reason, {SUMS},
+        SELECT currency, is_open, decided, decided_for, charge = '' AS is_alone, {SUMS},
                coalesce(-sum(amount) FILTER (WHERE kind = 'payment_failure'), 0)::bigint AS failed,
                coalesce(-sum(amount) FILTER (WHERE kind = 'fee'), 0)::bigint AS fees,
                count(*) FILTER (WHERE kind = 'charge' AND is_renewal) AS renewals,
                coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture') AND is_renewal), 0)::bigint AS renewed
-        FROM lines GROUP BY currency, credit, reason ORDER BY currency, credit, orders DESC, reason
+        FROM lines GROUP BY currency, is_open, decided, decided_for, is_alone ORDER BY orders DESC, decided
         """,
         parameters,
     )
-    sums: dict[str, Counter[str]] = defaultdict(Counter)
-    reasons: dict[str, list[Unattributed]] = defaultdict(list)
-    for currency, credit, reason, gross, refunded, disputed, net, orders, failed, fees, renewals, renewed in found:
-        of_currency = sums[currency]
-        of_currency[credit] += net
-        if credit == "elsewhere":
+    sums: dict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
+    reasons: dict[tuple[str, bool], list[Unattributed]] = defaultdict(list)
+    for currency, is_open, decided, decided_for, is_alone, gross, refunded, disputed, net, orders, *others in found:
+        failed, fees, renewals, renewed = others
+        of = sums[currency, is_open]
+        if decided == "" and decided_for != asked.site.pk:
+            of.update(elsewhere=net)
             continue
-        if credit == "nobody" and (orders or net):
-            reasons[currency].append(Unattributed(Reason(reason) if reason else None, orders, net))
-        of_currency.update(gross=gross, refunded=refunded, disputed=disputed, failed=failed, fees=fees, orders=orders)
-        of_currency.update(renewals=renewals, renewed=renewed)
-        if credit == "site":
-            of_currency.update(purchases=orders - renewals)
+        if decided != "" and (orders or net):
+            reason = None if is_alone else Reason(decided or Reason.WAITING)
+            reasons[currency, is_open].append(Unattributed(reason, orders, net))
+        of.update(gross=gross, refunded=refunded, disputed=disputed, failed=failed, fees=fees, orders=orders)
+        of.update(renewals=renewals, renewed=renewed)
+        if decided == "":
+            of.update(attributed=net, purchases=orders - renewals)
+        else:
+            of.update(unattributed=net)
     answer = [
         Totals(
             currency=currency,
-            gross=of["gross"],
-            refunded=of["refunded"],
-            disputed=of["disputed"],
-            failed=of["failed"],
-            fees=of["fees"],
-            orders=of["orders"],
-            renewals=of["renewals"],
-            renewed=of["renewed"],
-            purchases=of["purchases"],
-            attributed=of["site"],
-            unattributed=of["nobody"],
-            elsewhere=of["elsewhere"],
-            reasons=tuple(reasons[currency]),
+            is_open=is_open,
+            **{name: of[name] for name in COUNTED},
+            reasons=tuple(reasons[currency, is_open]),
         )
-        for currency, of in sums.items()
+        for (currency, is_open), of in sums.items()
     ]
-    return sorted(answer, key=lambda row: (-row.orders, row.currency))
+    return sorted(answer, key=lambda row: (row.is_open, -row.orders, row.currency))
 
 
-def breakdown(asked: Asked, by: str, model: Model, currency: str, limit: int | None = None) -> Breakdown:
-    """Split the period by one of DIMENSIONS: what each value earned, best first, with its visitors.
+def breakdown(
+    asked: Asked, by: str, model: Model, currency: str, limit: int | None = None, basis: Basis = AS_PAID
+) -> Breakdown:
+    """Split the period by one of DIMENSIONS or KINDS: what each value earned, best first, with its visitors.
 
-    The rows, the others and the unattributed together are the net of `totals`.
+    The rows, the others and the unattributed together are the net of `totals`. A kind is known of what is credited
+    to no visit, too, and no visitor has one: there is nothing unattributed then, and nobody is counted.
     """
-    assert by in DIMENSIONS
-    counted, counted_parameters = counting.by_value(DIMENSIONS[by], asked, ["visitors"]).named("counted")
-    lines, parameters = _lines(asked, model, f"decision.{by}")
-    found = _rows(
+    value, joined = KINDS.get(by, (f"decision.{by}", ""))
+    nobody = Relation("SELECT ''::text AS value, 0::bigint AS visitors WHERE false", [])
+    visits = nobody if by in KINDS else counting.by_value(DIMENSIONS[by], asked, ["visitors"])
+    counted, counted_parameters = visits.named("counted")
+    lines, parameters = named_lines(asked, model, basis, value, joined)
+    found = fetch(
         f"""
         WITH {lines},
         money AS (
-            SELECT credit = 'nobody' AS is_nobody, CASE credit WHEN 'site' THEN value ELSE '' END AS value,
-                   {SUMS}
-            FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' AND kind NOT IN ('fee', 'pending')
+            SELECT credit = 'nobody' AND NOT %(is_kind)s AS is_nobody,
+                   CASE WHEN credit = 'site' OR %(is_kind)s THEN value ELSE '' END AS value, {SUMS}
+            FROM lines
+            WHERE currency = %(currency)s AND NOT is_open AND credit <> 'elsewhere' AND kind NOT IN ('fee', 'pending')
             GROUP BY 1, 2
         ),
-        audience AS (
-            SELECT false AS is_nobody, value, sum(visitors)::bigint AS visitors FROM ({counted}) counted GROUP BY 2
+        -- With enough of these no other value is shown, and the visitors of all others are counted in one.
+        best AS (
+            SELECT value FROM money WHERE NOT is_nobody AND net > 0 ORDER BY net DESC, value LIMIT %(limit)s
         ),
-        ranked AS (
-            SELECT is_nobody, value, gross, refunded, disputed, net, orders, visitors,
-                   row_number() OVER (
-                       PARTITION BY is_nobody
-                       ORDER BY coalesce(net, 0) DESC, coalesce(visitors, 0) DESC, value
-                   ) AS place
+        audience AS (
+            SELECT false AS is_nobody, value, value IS NULL AS is_rest, sum(visitors)::bigint AS visitors
+            FROM (
+                SELECT CASE WHEN (SELECT count(*) FROM best) IS DISTINCT FROM %(limit)s
+                              OR value IN (SELECT value FROM best) THEN value END AS value, visitors
+                FROM ({counted}) counted
+            ) told GROUP BY value
+        ),
+        earned AS (
+            SELECT is_nobody, coalesce(is_rest, false) AS is_rest, value COLLATE "C" AS value,
+                   coalesce(gross, 0) AS gross, coalesce(refunded, 0) AS refunded, coalesce(disputed, 0) AS disputed,
+                   coalesce(net, 0) AS net, coalesce(orders, 0) AS orders, coalesce(visitors, 0) AS visitors
             FROM money FULL JOIN audience USING (is_nobody, value)
+        ),
+        shown AS (
+            SELECT * FROM earned WHERE NOT is_nobody AND NOT is_rest
+            ORDER BY net DESC, visitors DESC, value LIMIT %(limit)s
         )
-        -- LEAST passes over a NULL limit, which then cuts nothing off.
-        SELECT is_nobody, place > %(limit)s IS TRUE AS is_rest, min(value),
-               coalesce(sum(gross), 0)::bigint, coalesce(sum(refunded), 0)::bigint,
-               coalesce(sum(disputed), 0)::bigint, coalesce(sum(net), 0)::bigint,
-               coalesce(sum(orders), 0)::bigint, coalesce(sum(visitors), 0)::bigint
-        FROM ranked GROUP BY is_nobody, is_rest, LEAST(place, %(limit)s + 1) ORDER BY min(place)
+        SELECT 'value' AS part, value, gross, refunded, disputed, net, orders, visitors FROM shown
+        UNION ALL
+        SELECT 'others', '', {", ".join(f"sum(sign * {name})::bigint" for name in FIGURES)}
+        FROM (SELECT 1 AS sign, * FROM earned WHERE NOT is_nobody UNION ALL SELECT -1, * FROM shown) rest
+        HAVING sum(sign) > 0
+        UNION ALL
+        SELECT 'nobody', '', gross, refunded, disputed, net, orders, visitors FROM earned WHERE is_nobody
+        ORDER BY net DESC, visitors DESC, value
         """,
-        {**parameters, **counted_parameters, "currency": currency, "limit": limit},
+        {**parameters, **counted_parameters, "currency": currency, "limit": limit, "is_kind": by in KINDS},
     )
-    rows, others, unattributed = [], None, None
-    for is_nobody, is_rest, value, *figures in found:
-        if is_nobody:
-            unattributed = Row("", currency, *figures)
-        elif is_rest:
-            others = Row("", currency, *figures)
-        else:
-            rows.append(Row(value, currency, *figures))
-    return Breakdown(tuple(rows), others, unattributed)
+    parts = defaultdict(list)
+    for part, name, *figures in found:
+        parts[part].append(Row(name, currency, *figures))
+    others, unattributed = parts["others"], parts["nobody"]
+    return Breakdown(tuple(parts["value"]), others[0] if others else None, unattributed[0] if unattributed else None)
 
 
-def by_day(asked: Asked, model: Model, currency: str) -> list[Row]:
-    """Give a row for each day of the period, in order; its value is the day as an ISO date."""
-    counted, counted_parameters = counting.by_day(asked).named("counted")
-    lines, parameters = _lines(asked, model)
-    found = _rows(
+def over_time(asked: Asked, model: Model, currency: str, bucket: Bucket, basis: Basis = AS_PAID) -> list[Row]:
+    """Give a row for each hour, day, week or month that the period touches, in order.
+
+    Its value is the span's first moment in the site's zone, as ISO writes it. An hour that the clocks repeat is one.
+    """
+    is_hourly = bucket is Bucket.HOUR
+    visits = fresh_visits(asked, asked.period.start_at, "day", day=HOUR_OF_VISIT) if is_hourly else None
+    counted, counted_parameters = (visits or counting.by_day(asked)).named("counted")
+    lines, parameters = named_lines(asked, model, basis)
+    found = fetch(
         f"""
         WITH {lines},
         money AS (
-            SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day, {SUMS}
-            FROM lines WHERE currency = %(currency)s AND credit <> 'elsewhere' GROUP BY 1
+            SELECT date_trunc(%(bucket)s, occurred_at AT TIME ZONE %(zone)s) AS moment, {SUMS}
+            FROM lines WHERE currency = %(currency)s AND NOT is_open AND credit <> 'elsewhere' GROUP BY 1
         ),
         audience AS (
-            SELECT day, sum(visitors)::bigint AS visitors FROM ({counted}) counted GROUP BY 1
+            SELECT date_trunc(%(bucket)s, day::timestamp) AS moment, sum(visitors)::bigint AS visitors
+            FROM ({counted}) counted GROUP BY 1
         )
-        SELECT moment::date::text, coalesce(gross, 0), coalesce(refunded, 0), coalesce(disputed, 0),
-               coalesce(net, 0), coalesce(orders, 0), coalesce(visitors, 0)
-        FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') moment
-        LEFT JOIN money ON money.day = moment::date
-        LEFT JOIN audience ON audience.day = moment::date
-        ORDER BY moment
+        SELECT moment, coalesce(gross, 0), coalesce(refunded, 0), coalesce(disputed, 0), coalesce(net, 0),
+               coalesce(orders, 0), coalesce(visitors, 0)
+        FROM money FULL JOIN audience USING (moment)
         """,
         {
             **parameters,
             **counted_parameters,
             "currency": currency,
             "zone": asked.period.zone.key,
-            "first": asked.period.first_on,
-            "last": asked.period.last_on,
+            "bucket": bucket.value,
         },
     )
-    return [Row(day, currency, *figures) for day, *figures in found]
+    known = {moment: figures for moment, *figures in found}
+    return [
+        Row(_written(moment, bucket), currency, *known.get(moment, [0] * 6)) for moment in starts(asked.period, bucket)
+    ]
 
 
-def payments(asked: Asked, model: Model, page: int = 1, search: str = "", per_page: int | None = 20) -> Payments:
+def _written(moment: dt.datetime, bucket: Bucket) -> str:
+    return moment.isoformat() if bucket is Bucket.HOUR else moment.date().isoformat()
+
+
+def by_day(asked: Asked, model: Model, currency: str) -> list[Row]:
+    """Give a row for each day of the period, in order; its value is the day as an ISO date."""
+    return over_time(asked, model, currency, Bucket.DAY)
+
+
+def payments(
+    asked: Asked,
+    model: Model,
+    page: int = 1,
+    search: str = "",
+    per_page: int | None = 20,
+    known_at: dt.datetime | None = None,
+) -> Payments:
     """List the charges of the period with their decisions; `search` is the id of one, or its session or view.
 
-    `per_page=None` gives all of them as one page.
+    Amounts are those of each payment's own currency. `per_page=None` gives all of them as one page.
     """
-    lines, parameters = _lines(asked, model, "decision")
-    found = _rows(
+    basis = Basis(known_at=known_at)
+    lines, parameters = named_lines(asked, model, basis, "decision")
+    found = fetch(
         f"""
         WITH {lines},
         charges AS (
@@ -437,7 +463,7 @@ def payments(asked: Asked, model: Model, page: int = 1, search: str = "", per_pa
         FROM charges
         JOIN revenue_stripeaccount account ON account.id = charges.account_id
         CROSS JOIN LATERAL (
-            SELECT {SUMS} FROM revenue_ledgerline line
+            SELECT {SUMS} FROM {ledger(basis)} line
             WHERE line.account_id = charges.account_id AND line.charge = charges.charge
               AND line.currency = charges.currency
         ) moved

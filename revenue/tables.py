@@ -1,9 +1,13 @@
 """Revenue by one dimension: the rows of a panel, for its card, the page that shows them all, and the export."""
 
-from collections.abc import Iterable, Iterator
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from revenue import kinds
 from revenue.attribution import Model
+from revenue.kinds import KINDS
+from revenue.lines import AS_PAID, Basis
 from revenue.money import format_money, mean, plain
 from revenue.stats import DIMENSIONS, Row, breakdown, payments
 from tracking.counting import Asked
@@ -11,6 +15,7 @@ from tracking.dimensions import DIMENSIONS as VISIT_DIMENSIONS
 from tracking.export import harmless
 from tracking.panels import named
 from tracking.questions import Question
+from tracking.stats import Bucket
 from tracking.tables import Line, Table, Tabs
 
 NOTHING = "Nobody came and nothing was earned in this period."
@@ -18,6 +23,7 @@ NOBODY, OTHERS = "Not attributed", "Everything else"
 # What a card shows, and all there is.
 BRIEF = ("Revenue", "Payments", "Visitors")
 COLUMNS = (*BRIEF, "Gross", "Refunded", "Disputed", "Average payment", "Per visitor")
+EXPORTED = ("Currency", "Net", "Payments", "Visitors", "Gross", "Refunded", "Disputed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,13 @@ class Panel:
     @property
     def value_heading(self) -> str:
         return self.heading or VISIT_DIMENSIONS[DIMENSIONS[self.by]].label
+
+    def named(self, value: str) -> str:
+        return kinds.named(value) if self.by in KINDS else named(DIMENSIONS[self.by], value)
+
+    def query(self, question: Question, value: str) -> str:
+        """Give what asks for one value only; "" where visits cannot be asked for it."""
+        return "" if self.by in KINDS else question.only(DIMENSIONS[self.by], value)
 
 
 CARDS = {
@@ -62,6 +75,10 @@ CARDS = {
         Panel("operating-systems", "Operating systems", "os", "Systems"),
         Panel("devices", "Devices", "device"),
     ),
+    ("kinds", "What was sold"): (
+        Panel("modes", "Ways of paying", "mode", "Mode", "Paid by"),
+        Panel("renewals", "New and renewed", "renewal", heading="Kind"),
+    ),
 }
 PANELS = {panel.name: panel for panels in CARDS.values() for panel in panels}
 CARD_TABS = tuple(
@@ -77,36 +94,56 @@ def first_shown(question: Question) -> list[tuple[Tabs, str]]:
     found = []
     for card in CARD_TABS:
         names = [name for name, _ in card.tabs]
-        found.append((card, next((name for name in names if DIMENSIONS[PANELS[name].by] not in settled), names[0])))
+        found.append((card, next((name for name in names if DIMENSIONS.get(PANELS[name].by) not in settled), names[0])))
     return found
 
 
-def brief(name: str, question: Question, asked: Asked, model: Model, currency: str, limit: int) -> Table:
+def brief(
+    name: str, question: Question, asked: Asked, model: Model, currency: str, limit: int, basis: Basis = AS_PAID
+) -> Table:
     """The best rows, then what all others earned, and what is credited to nobody."""
-    found = _found(name, asked, model, currency, limit)
+    found = _found(name, asked, model, currency, limit, basis)
     return _table(name, question, found, _most(found), len(BRIEF))
 
 
 def whole(
-    name: str, question: Question, asked: Asked, model: Model, currency: str, search: str, page: int, length: int
+    name: str,
+    question: Question,
+    asked: Asked,
+    model: Model,
+    currency: str,
+    search: str,
+    page: int,
+    length: int,
+    basis: Basis = AS_PAID,
 ) -> tuple[Table, bool]:
     """A page of all rows whose name holds what is searched for, with every figure; and whether there are more."""
-    found = _found(name, asked, model, currency)
+    found = _found(name, asked, model, currency, basis=basis)
     wanted = [each for each in found if search.lower() in each.label.lower()]
     shown = wanted[(page - 1) * length : page * length]
     return _table(name, question, shown, _most(found), len(COLUMNS)), len(wanted) > page * length
 
 
-def export(name: str, asked: Asked, model: Model, currency: str) -> Iterator[list[object]]:
+def export(name: str, asked: Asked, model: Model, currency: str, basis: Basis = AS_PAID) -> Iterator[list[object]]:
     """Headings, then all rows, with amounts in the currency's major unit."""
-    yield [PANELS[name].value_heading, "Currency", "Net", "Payments", "Visitors", "Gross", "Refunded", "Disputed"]
-    for each in _found(name, asked, model, currency):
-        row = each.row
-        amounts = [plain(amount, currency) for amount in (row.gross, row.refunded, row.disputed)]
-        yield [harmless(each.label), currency.upper(), plain(row.net, currency), row.orders, row.visitors, *amounts]
+    yield [PANELS[name].value_heading, *EXPORTED]
+    for each in _found(name, asked, model, currency, basis=basis):
+        yield [harmless(each.label), *_exported(each.row)]
 
 
-def export_payments(asked: Asked, model: Model) -> Iterator[list[object]]:
+def export_over_time(rows: Sequence[Row], bucket: Bucket) -> Iterator[list[object]]:
+    """Headings, then a row for each span, with amounts in the currency's major unit."""
+    yield [bucket.title(), *EXPORTED]
+    for row in rows:
+        yield [row.value, *_exported(row)]
+
+
+def _exported(row: Row) -> list[object]:
+    amounts = [plain(amount, row.currency) for amount in (row.gross, row.refunded, row.disputed)]
+    return [row.currency.upper(), plain(row.net, row.currency), row.orders, row.visitors, *amounts]
+
+
+def export_payments(asked: Asked, model: Model, known_at: dt.datetime | None = None) -> Iterator[list[object]]:
     """Headings, then a row for each payment of the period, the newest first."""
     yield [
         "Time",
@@ -121,7 +158,7 @@ def export_payments(asked: Asked, model: Model) -> Iterator[list[object]]:
         "Source",
         "Reason",
     ]
-    for each in payments(asked, model, per_page=None).rows:
+    for each in payments(asked, model, per_page=None, known_at=known_at).rows:
         amounts = [plain(amount, each.currency) for amount in (each.gross, each.refunded, each.disputed, each.net)]
         credited = [each.channel, harmless(each.source), each.reason or ""]
         ids = [each.occurred_at.astimezone(asked.site.zone).isoformat(), each.charge, each.session]
@@ -137,10 +174,12 @@ class _Entry:
     is_value: bool = True
 
 
-def _found(name: str, asked: Asked, model: Model, currency: str, limit: int | None = None) -> list[_Entry]:
-    by = PANELS[name].by
-    found = breakdown(asked, by, model, currency, limit)
-    entries = [_Entry(named(DIMENSIONS[by], row.value), row) for row in found.rows]
+def _found(
+    name: str, asked: Asked, model: Model, currency: str, limit: int | None = None, basis: Basis = AS_PAID
+) -> list[_Entry]:
+    panel = PANELS[name]
+    found = breakdown(asked, panel.by, model, currency, limit, basis)
+    entries = [_Entry(panel.named(row.value), row) for row in found.rows]
     rest = [(OTHERS, found.others), (NOBODY, found.unattributed)]
     return entries + [_Entry(label, row, is_value=False) for label, row in rest if row]
 
@@ -156,19 +195,21 @@ def _table(name: str, question: Question, entries: Iterable[_Entry], most: int, 
         Line(
             each.label,
             (each.row.net, each.row.orders, each.row.visitors),
-            _cells(each)[:columns],
+            _cells(each, is_counted=panel.by not in KINDS)[:columns],
             round(100 * max(each.row.net, 0) / most, 2) if most > 0 else 0,
-            question.only(DIMENSIONS[panel.by], each.row.value) if each.is_value else "",
+            panel.query(question, each.row.value) if each.is_value else "",
         )
         for each in entries
     )
     return Table(name, panel.title, NOTHING, (panel.value_heading, *COLUMNS[:columns]), lines)
 
 
-def _cells(each: _Entry) -> tuple[str, ...]:
+def _cells(each: _Entry, *, is_counted: bool) -> tuple[str, ...]:
+    """Write the figures; `is_counted` says whether visitors are."""
     row = each.row
     amounts = [format_money(amount, row.currency) for amount in (row.gross, row.refunded, row.disputed)]
     average = format_money(mean(row.gross, row.orders), row.currency) if row.orders else "–"
     per_visitor = format_money(mean(row.net, row.visitors), row.currency) if row.visitors else "–"
-    seen = "–" if each.label == NOBODY and not each.is_value else f"{row.visitors:,}"
+    is_seen = is_counted and (each.is_value or each.label != NOBODY)
+    seen = f"{row.visitors:,}" if is_seen else "–"
     return format_money(row.net, row.currency), f"{row.orders:,}", seen, *amounts, average, per_visitor

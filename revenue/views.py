@@ -1,6 +1,5 @@
-import re
-from dataclasses import dataclass
-from functools import cached_property
+import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -10,17 +9,20 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import trigger_client_event
 
-from revenue import stats, tables
+from revenue import changes as changed
+from revenue import questions, stats, tables
 from revenue.attribution import Model
 from revenue.figures import Figure, figures
-from revenue.money import format_money
+from revenue.money import format_money, format_short
+from revenue.questions import Question
 from revenue.stats import Totals
 from revenue.story import NoSuchPaymentError, tell
 from sites.access import get_site_or_404
 from sites.models import Site
-from tracking import questions
-from tracking.counting import Asked, ask
+from tracking import questions as asking
+from tracking.charts import bar_chart
 from tracking.export import csv_response
+from tracking.moments import local, paired
 from tracking.panels import named
 from tracking.places import Credit, credit
 from tracking.stats import compared, visitors
@@ -29,7 +31,9 @@ ROWS = 10
 ROWS_OF_PAGE = 50
 # What the traffic dashboard shows of it.
 HEADLINE = ("Net revenue", "Payments", "Revenue per visitor", "Conversion rate")
-FALLBACK_CURRENCY = "usd"
+MOST_CHANGES = 20
+# The totals that stand beside each other, as known then and as known now.
+CHANGING = {"Net revenue": "net", "Attributed": "attributed", "Not attributed": "unattributed"}
 MODELS = {
     Model.LAST_NON_DIRECT: "Last source but direct",
     Model.LAST: "Last visit",
@@ -37,48 +41,8 @@ MODELS = {
 }
 
 
-@dataclass(frozen=True)
-class Question:
-    """What the address of a page or panel asks for: of which visits and days, credited how, in which currency.
-
-    `named_currency` is "" when the address names none; then it is the one with most payments.
-    """
-
-    visits: questions.Question
-    asked: Asked
-    model: Model
-    named_currency: str
-
-    @cached_property
-    def totals(self) -> list[Totals]:
-        return stats.totals(self.asked, self.model)
-
-    @cached_property
-    def currency(self) -> str:
-        if self.named_currency:
-            return self.named_currency
-        return self.totals[0].currency if self.totals else _account_currency(self.asked.site)
-
-    @property
-    def query(self) -> str:
-        """The part of an address that asks for the same, with the currency, so that nobody has to look for it again."""
-        return self.visits.with_beside("currency", self.currency)
-
-
 def _asked(request: HttpRequest, site: Site) -> Question:
-    """Read the address; what is missing or not understood gives the default."""
-    name, currency = request.GET.get("model"), request.GET.get("currency", "").lower()
-    model = Model(name) if name in list(Model) else Model.LAST_NON_DIRECT
-    named_currency = currency if re.fullmatch(r"[a-z]{3}", currency) else ""
-    beside = [("model", str(model))] if model != Model.LAST_NON_DIRECT else []
-    beside += [("currency", named_currency)] if named_currency else []
-    visits = questions.read(request.GET, timezone.now(), site.zone, tuple(beside))
-    return Question(visits, ask(site, visits.period, visits.filters), model, named_currency)
-
-
-def _account_currency(site: Site) -> str:
-    connected = stats.connections(site)
-    return (connected[0].account.default_currency if connected else "") or FALLBACK_CURRENCY
+    return questions.read(request.GET, site, timezone.now())
 
 
 def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
@@ -87,18 +51,19 @@ def dashboard(request: HttpRequest, domain: str) -> HttpResponse:
     if not stats.connections(site):
         return render(request, "revenue/not_connected.html", context)
     about = _asked(request, site)
-    if added := questions.added(request.GET):
+    if added := asking.added(request.GET):
         return redirect(f"{request.path}?{about.visits.adding(added)}")
     shown = _totals(site, about)
     context |= {
-        **questions.choices(about.visits, _page_url(site), timezone.now()),
+        **asking.choices(about.visits, _page_url(site), timezone.now()),
         "asked": about,
         "models": [(model, label, about.visits.with_beside("model", model)) for model, label in MODELS.items()],
         "model_label": MODELS[about.model],
-        "currency_queries": [(code, about.visits.with_beside("currency", code)) for code in shown["currencies"]],
+        "currencies": _currencies(about),
+        "yesterday": timezone.now().astimezone(site.zone).date() - dt.timedelta(days=1),
         "cards": tables.first_shown(about.visits),
-        "days": stats.by_day(about.asked, about.model, about.currency),
         **shown,
+        **_chart(about),
     }
     return render(request, "revenue/dashboard.html", context)
 
@@ -133,11 +98,73 @@ def headline(request: HttpRequest, domain: str) -> HttpResponse:
     return render(request, "revenue/_headline.html", {"site": site, "asked": about, "figures": shown})
 
 
-def by_day(request: HttpRequest, domain: str) -> HttpResponse:
+def over_time(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
-    days = stats.by_day(about.asked, about.model, about.currency)
-    return render(request, "revenue/_by_day.html", {"site": site, "asked": about, "days": days})
+    return render(request, "revenue/_over_time.html", {"site": site, "asked": about, **_chart(about)})
+
+
+def _chart(about: Question) -> dict[str, Any]:
+    """Give the net revenue of the period's hours, days, weeks or months, beside that of the period before."""
+    bucket = about.visits.chart_bucket
+    rows = stats.over_time(about.asked, about.model, about.currency, bucket, about.basis)
+    before = []
+    if about.visits.versus != "none":
+        against = about.asked.about(about.visits.against)
+        before = stats.over_time(against, about.model, about.currency, bucket, about.basis)
+    told = [(dt.datetime.fromisoformat(row.value), row.net) for row in rows]
+    counted = paired(told, [row.net for row in before], bucket, local(timezone.now(), about.asked.site.zone))
+    total = format_money(sum(row.net for row in rows), about.currency)
+    return {
+        "chart": bar_chart(
+            counted,
+            lambda net: format_money(net, about.currency),
+            mark=lambda net: format_short(net, about.currency),
+        ),
+        "chart_summary": f"Net revenue by {bucket}, {about.visits.period.label}, {total} in total.",
+        "is_compared": bool(before),
+        "bucket": bucket,
+        "buckets": [(each, about.visits.by(each)) for each in about.visits.buckets],
+    }
+
+
+def export_over_time(request: HttpRequest, domain: str) -> HttpResponse:
+    """The chart's hours, days, weeks or months with all figures, as CSV."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    bucket = about.visits.chart_bucket
+    found = stats.over_time(about.asked, about.model, about.currency, bucket, about.basis)
+    return csv_response(tables.export_over_time(found, bucket), site, "revenue-over-time", about.visits)
+
+
+def changes(request: HttpRequest, domain: str) -> HttpResponse:
+    """What has changed about the period since the day as of which it is shown; nothing if it is shown as of now."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    if about.basis.known_at is None:
+        return HttpResponse()
+    found = changed.changes(about.now.asked, about.model, about.basis.known_at, MOST_CHANGES + 1)
+    then, now = (_in_currency(each.totals, about.currency) for each in (about, about.now))
+    context = {
+        "site": site,
+        "asked": about,
+        "compared": [
+            (label, format_money(getattr(then, name), then.currency), format_money(getattr(now, name), now.currency))
+            for label, name in CHANGING.items()
+        ],
+        "changes": found[:MOST_CHANGES],
+        "has_more": len(found) > MOST_CHANGES,
+    }
+    return render(request, "revenue/_changes.html", context)
+
+
+def export_changes(request: HttpRequest, domain: str) -> HttpResponse:
+    """All that has changed since, as CSV."""
+    site = get_site_or_404(request, domain)
+    about = _asked(request, site)
+    known_at = about.basis.known_at
+    found = changed.changes(about.now.asked, about.model, known_at) if known_at else []
+    return csv_response(changed.export(found, site), site, "revenue-changes", about.visits)
 
 
 def panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
@@ -148,7 +175,7 @@ def panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "site": site,
         "question": about.visits,
         "page_url": _page_url(site),
-        "table": tables.brief(name, about.visits, about.asked, about.model, about.currency, ROWS),
+        "table": tables.brief(name, about.visits, about.asked, about.model, about.currency, ROWS, about.basis),
         "card": tables.TABS_OF[name],
         "redrawn_on": "revenue-changed",
         "credit": _credit(name),
@@ -160,9 +187,9 @@ def details(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """All rows of a panel with all their figures, in pages, and a search."""
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
-    page, search = questions.page_number(request.GET), questions.searched(request.GET)
+    page, search = asking.page_number(request.GET), asking.searched(request.GET)
     table, has_next = tables.whole(
-        name, about.visits, about.asked, about.model, about.currency, search, page, ROWS_OF_PAGE
+        name, about.visits, about.asked, about.model, about.currency, search, page, ROWS_OF_PAGE, about.basis
     )
     context = {
         "site": site,
@@ -183,7 +210,7 @@ def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """All rows of a panel as CSV."""
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
-    rows = tables.export(name, about.asked, about.model, about.currency)
+    rows = tables.export(name, about.asked, about.model, about.currency, about.basis)
     return csv_response(rows, site, f"revenue-{name}", about.visits)
 
 
@@ -195,8 +222,8 @@ def _credit(name: str) -> Credit | None:
 def payments(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
-    page, search = questions.page_number(request.GET), questions.searched(request.GET)
-    found = stats.payments(about.asked, about.model, page, search)
+    page, search = asking.page_number(request.GET), asking.searched(request.GET)
+    found = stats.payments(about.asked, about.model, page, search, known_at=about.basis.known_at)
     context = {"site": site, "asked": about, "page_url": _page_url(site), "found": found, "search": search}
     return render(request, "revenue/_payments.html", context)
 
@@ -227,23 +254,58 @@ def export_payments(request: HttpRequest, domain: str) -> HttpResponse:
     """The payments of the period and filters as CSV."""
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
-    return csv_response(tables.export_payments(about.asked, about.model), site, "revenue-payments", about.visits)
+    rows = tables.export_payments(about.asked, about.model, about.basis.known_at)
+    return csv_response(rows, site, "revenue-payments", about.visits)
 
 
 def _totals(site: Site, about: Question) -> dict[str, Any]:
-    """Give what the headline shows: the totals of one currency, and of which other currencies there are some."""
-    found, connected = about.totals, stats.connections(site)
+    """Give what the headline shows: the totals of one currency, and what stands beside them."""
+    connected = stats.connections(site)
+    outside = stats.outside_stripe(site, about.visits.period)
+    told = outside if about.basis.is_settled else {about.currency: outside.get(about.currency, 0)}
     return {
-        "total": _in_currency(found, about.currency),
+        "total": _in_currency(about.totals, about.currency),
+        "beside": [
+            row for row in about.totals if (row.orders or row.net) and (row.is_open or row.currency != about.currency)
+        ],
         "figures": _figures(about),
-        "currencies": sorted({row.currency for row in found if row.orders or row.net} | {about.currency}),
         "connections": connected,
         "is_test_money": not any(each.account.livemode for each in connected),
         "as_of": stats.as_of(connected),
-        "unsettled": stats.unsettled(connected),
-        "outside": stats.outside_stripe(site, about.visits.period).get(about.currency),
+        "differences": stats.differences(connected),
+        "unmatched": _added_up(stats.unmatched_movements(site, about.visits.period)),
+        "unread": stats.unread(connected),
+        "outside": _added_up(told),
+        "unpaid": stats.unpaid_checkouts(site, about.visits.period),
         "state": stats.fingerprint(site),
     }
+
+
+def _currencies(about: Question) -> list[tuple[str, str, str, bool]]:
+    """Give the currencies that can be asked for: id, label, query, and whether it is the one that is shown.
+
+    Those that the accounts settle in can be had of everything, where something was paid in another one.
+    """
+    paid = {row.currency for row in about.totals_as_paid if row.orders or row.net}
+    accounts = [each.account for each in stats.connections(about.asked.site)]
+    settled = {account.default_currency for account in accounts if account.default_currency}
+    settled |= {row.currency for row in about.totals_as_paid if row.fees}
+    is_settled, now = about.basis.is_settled, about.currency
+    shown = paid if is_settled else paid | {now}
+    offered = [
+        (code, code.upper(), about.in_currency(code, is_settled=False), code == now and not is_settled)
+        for code in sorted(shown)
+    ]
+    return offered + [
+        (
+            f"settled-{code}",
+            f"All in {code.upper()}, as settled",
+            about.in_currency(code, is_settled=True),
+            code == now and is_settled,
+        )
+        for code in sorted(settled | ({now} if is_settled else set()))
+        if paid - {code} or is_settled
+    ]
 
 
 def _figures(about: Question) -> list[Figure]:
@@ -251,11 +313,16 @@ def _figures(about: Question) -> list[Figure]:
     now = _in_currency(about.totals, about.currency), visitors(about.asked)
     earlier = None
     if about.visits.versus != "none":
-        against = compared(about.asked, timezone.now(), about.visits.against)
-        earlier = _in_currency(stats.totals(against, about.model), about.currency), visitors(against)
-    fees = " + ".join(format_money(row.fees, row.currency) for row in about.totals if row.fees)
-    return figures(now, earlier, fees)
+        against = compared(about.asked, about.asked.until or timezone.now(), about.visits.against)
+        before = stats.totals(against, about.model, about.basis)
+        earlier = _in_currency(before, about.currency), visitors(against)
+    return figures(now, earlier, _added_up({row.currency: row.fees for row in about.totals}))
+
+
+def _added_up(amounts: Mapping[str, int]) -> str:
+    """Write amounts of several currencies, which no sum can be made of."""
+    return " + ".join(format_money(amount, currency) for currency, amount in amounts.items() if amount)
 
 
 def _in_currency(found: list[Totals], currency: str) -> Totals:
-    return next((row for row in found if row.currency == currency), Totals(currency))
+    return next((row for row in found if row.currency == currency and not row.is_open), Totals(currency))

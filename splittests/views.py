@@ -8,15 +8,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from revenue import questions
 from sites.access import get_site_or_404
 from sites.models import Role, Site
-from splittests import export, looks
+from splittests import earnings, export, looks
 from splittests import results as counting
 from splittests.exposures import gather, gather_running
 from splittests.forms import SplitTestForm
 from splittests.models import SplitTest, StartError
 from splittests.readings import Results
 from splittests.results import BREAKDOWNS
+from tracking.export import csv_response
 from tracking.panels import named
 
 
@@ -96,6 +98,23 @@ def _test_or_404(site: Site, test_id: int) -> SplitTest:
 def _counted(test: SplitTest, now: dt.datetime) -> Results:
     gather(test)
     return counting.results_of(test, now)
+
+
+def revenue(request: HttpRequest, domain: str) -> HttpResponse:
+    """The period's revenue by variant, for the Revenue page; nothing if no test ran."""
+    site = get_site_or_404(request, domain)
+    about = questions.read(request.GET, site, timezone.now())
+    rows = earnings.earned(about)
+    if not rows:
+        return HttpResponse()
+    context = {"site": site, "asked": about, "rows": zip(rows, earnings.shares(rows), strict=True)}
+    return render(request, "splittests/_revenue.html", context)
+
+
+def export_revenue(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain)
+    about = questions.read(request.GET, site, timezone.now())
+    return csv_response(earnings.export(earnings.earned(about)), site, "revenue-split-tests", about.visits)
 
 
 @require_POST

@@ -1,8 +1,8 @@
 from revenue.models.accounts import Connection, Connections, ReadCount, Slice, Stream, StripeAccount
-from revenue.models.decisions import Attribution
+from revenue.models.decisions import Attribution, FormerDecision
 from revenue.models.findings import Finding
 from revenue.models.incidents import Incident
-from revenue.models.ledger import LedgerLine
+from revenue.models.ledger import FormerLine, LedgerLine
 from revenue.models.mirror import BalanceTransaction, Charge, CheckoutSession, Dispute, InvoicePayment, Refund
 from revenue.models.rules import AttributionRules
 from revenue.models.setup import Setup
@@ -17,6 +17,8 @@ __all__ = [
     "Connections",
     "Dispute",
     "Finding",
+    "FormerDecision",
+    "FormerLine",
     "Incident",
     "InvoicePayment",
     "LedgerLine",

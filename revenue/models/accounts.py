@@ -31,6 +31,8 @@ class StripeAccount(models.Model):
     due_at = models.DateTimeField(null=True, help_text="When it is to be read next; empty means at once.")
     balance = models.JSONField(null=True, help_text="What it held when that was last read, in minor units.")
     balance_at = models.DateTimeField(null=True, help_text="When its balance was last read, by Stripe's clock.")
+    edition = models.BigIntegerField(default=0, help_text="How often its ledger or a decision about it has changed.")
+    kept_since_at = models.DateTimeField(null=True, help_text="From when on it is kept what its ledger said before.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["acct_id", "livemode"], name="one_row_per_account_and_mode")]

@@ -5,7 +5,7 @@ from revenue.models.accounts import StripeAccount
 from sites.models import Site
 
 
-class Attribution(models.Model):
+class Decision(models.Model):
     """Which visit a payment is credited to under one model, and how that is known; or one reason why not.
 
     The visit's source and place are copied here, so that deleting old visits never changes revenue.
@@ -44,10 +44,26 @@ class Attribution(models.Model):
     variants = ArrayField(models.IntegerField(), default=list, help_text="Variants the buyer had been shown.")
 
     class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.charge}: {self.channel or self.reason}"
+
+
+class Attribution(Decision):
+    """The decision that stands."""
+
+    class Meta:
         constraints = [
             models.UniqueConstraint(fields=["account", "charge", "model"], name="one_decision_per_charge_and_model")
         ]
         indexes = [models.Index(fields=["site", "visitor"], name="attribution_by_visitor")]
 
-    def __str__(self) -> str:
-        return f"{self.charge}: {self.channel or self.reason}"
+
+class FormerDecision(Decision):
+    """One that stood until another was made. Only ever added to."""
+
+    replaced_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "charge", "model"], name="former_decision_by_charge")]

@@ -19,11 +19,8 @@ GROSS = (Kind.CHARGE, Kind.CAPTURE)
 SALES = (*GROSS, Kind.REFUND, Kind.REFUND_FAILURE, Kind.DISPUTE, Kind.PAYMENT_FAILURE)
 
 
-class LedgerLine(models.Model):
-    """One movement of money, keyed by the fact it stands for: set, never added to.
-
-    `amount` is signed, in minor units of `currency`: a payment is positive, a refund negative, a fee negative.
-    """
+class Line(models.Model):
+    """`amount` is signed, in minor units of `currency`: a payment is positive, a refund negative, a fee negative."""
 
     account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=300)
@@ -33,6 +30,19 @@ class LedgerLine(models.Model):
     occurred_at = models.DateTimeField()
     charge = models.CharField(max_length=255, help_text="The payment this belongs to; empty for a refund without one.")
     balance_transaction = models.CharField(max_length=255, help_text="The movement on Stripe's balance that proves it.")
+    booked_at = models.DateTimeField(
+        null=True, help_text="When Stripe told it so; empty for what was booked before that was kept."
+    )
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class LedgerLine(Line):
+    """One movement of money, keyed by the fact it stands for: set, never added to."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "key"], name="one_ledger_line_per_fact")]
@@ -42,5 +52,14 @@ class LedgerLine(models.Model):
             models.Index(fields=["account", "balance_transaction"], name="ledger_line_by_movement"),
         ]
 
-    def __str__(self) -> str:
-        return self.key
+
+class FormerLine(Line):
+    """What a line said until it was set to something else, or taken back. Only ever added to."""
+
+    replaced_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["account", "charge"], name="former_line_by_charge"),
+            models.Index(fields=["account", "occurred_at"], name="former_line_by_time"),
+        ]

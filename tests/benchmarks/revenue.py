@@ -21,6 +21,7 @@ MOST = 300
 PERIODS = {
     "12mo": "period=12mo&versus=none",
     "12mo, compared": "period=12mo",
+    "12mo, settled": "period=12mo&versus=none&amounts=settled",
     "12mo, one filter": "period=12mo&is.country=DE",
 }
 
@@ -29,17 +30,33 @@ PAID = """
 CREATE TEMPORARY TABLE paid AS
 SELECT 'ch_bench' || row_number() OVER () AS charge, v.*, 500 + floor(random() * 20000)::bigint AS amount,
     random() < 0.1 AS is_nobodys, random() < 0.02 AS is_refunded
-FROM tracking_visit v WHERE site_id = %(site)s ORDER BY random() LIMIT %(payments)s
+-- Drawn first, because random() in one statement with ORDER BY random() is what it was sorted by.
+FROM (SELECT * FROM tracking_visit WHERE site_id = %(site)s ORDER BY random() LIMIT %(payments)s) v
+"""
+SESSIONS = """
+INSERT INTO revenue_checkoutsession (account_id, stripe_id, created_at, observed_at, mode, status, payment_status,
+    currency, amount_total, payment_intent, subscription, recovered_from, view_id, client_reference_id)
+SELECT %(account)s, 'cs_' || charge, last_at, last_at, 'payment', 'complete', 'paid', 'eur', amount, 'pi_' || charge,
+    '', '', '', '' FROM paid
+"""
+MOVEMENTS = """
+INSERT INTO revenue_balancetransaction (account_id, stripe_id, created_at, observed_at, type, reporting_category,
+    source, charge, amount, fee, net, currency, balance_type)
+SELECT %(account)s, kind || '_' || charge, last_at, last_at, kind, kind, charge, charge, sign * amount,
+    0.03 * amount * (sign + 1) / 2, 0, 'eur', 'payments'
+FROM paid CROSS JOIN (VALUES ('charge', 1, false), ('refund', -1, true)) AS k (kind, sign, is_refund)
+WHERE is_refunded OR NOT is_refund
 """
 CHARGES = """
 INSERT INTO revenue_charge (account_id, stripe_id, created_at, observed_at, status, captured, amount, amount_captured,
     amount_refunded, currency, payment_intent, balance_transaction, failure_balance_transaction, view_id)
 SELECT %(account)s, charge, last_at, last_at, 'succeeded', true, amount, amount, 0, 'eur', 'pi_' || charge,
-    'txn_' || charge, '', '' FROM paid
+    'charge_' || charge, '', '' FROM paid
 """
 LINES = """
 INSERT INTO revenue_ledgerline (account_id, key, kind, amount, currency, occurred_at, charge, balance_transaction)
-SELECT %(account)s, kind || ':' || charge, kind, sign * amount, 'eur', last_at, charge, 'txn_' || charge
+SELECT %(account)s, kind || ':' || charge, kind, sign * amount, 'eur', last_at, charge,
+    CASE WHEN is_refund THEN 'refund_' ELSE 'charge_' END || charge
 FROM paid
 CROSS JOIN (VALUES ('charge', 1.0, false), ('fee', -0.03, false), ('refund', -1.0, true)) AS k (kind, sign, is_refund)
 WHERE is_refunded OR NOT is_refund
@@ -82,7 +99,7 @@ def pay(site: Any, payments: int) -> None:
     now = timezone.now()
     Connection.objects.create(site=site, account=account, connected_at=now, synced_at=now)
     told = {"site": site.pk, "account": account.pk, "payments": payments}
-    for statement in (PAID, CHARGES, LINES, DECISIONS):
+    for statement in (PAID, SESSIONS, CHARGES, MOVEMENTS, LINES, DECISIONS):
         run(statement, told)
     run("VACUUM ANALYZE")
     say(f"{payments:,} payments made")
@@ -108,7 +125,7 @@ def requests(site: Any) -> Iterator[tuple[str, Callable[[str], object]]]:
     for name in (
         "",
         "totals/",
-        "by-day/",
+        "over-time/",
         "payments/",
         *(f"{panel}/" for panel in tables.PANELS),
         "details/referrers/",

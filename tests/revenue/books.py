@@ -73,7 +73,7 @@ def moved(world: World, account: Account) -> Moved:
 
 def everything() -> dict[str, Any]:
     """All that a sync has written, without ids of rows and times of looking."""
-    left_out = {"id", "observed_at", "decided_at"}
+    left_out = {"id", "observed_at", "decided_at", "booked_at"}
     return {
         model.__name__: sorted(
             json.dumps({name: value for name, value in row.items() if name not in left_out}, default=str)

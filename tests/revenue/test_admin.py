@@ -27,6 +27,8 @@ MODELS = [
     models.BalanceTransaction,
     models.LedgerLine,
     models.Attribution,
+    models.FormerLine,
+    models.FormerDecision,
 ]
 
 
@@ -74,7 +76,14 @@ def rows(site: Site) -> dict[str, object]:
         models.Attribution.objects.create(
             account=account, charge="ch_1", model="last", rules_version=1, decided_at=NOON, site=site
         ),
-    ]
+        models.FormerLine.objects.create(
+            account=account, key="charge:ch_1:gross", kind="charge", occurred_at=NOON, charge="ch_1",
+            replaced_at=NOON, **money,
+        ),
+        models.FormerDecision.objects.create(
+            account=account, charge="ch_1", model="last", rules_version=1, decided_at=NOON, replaced_at=NOON
+        ),
+    ]  # fmt: skip
     return {row._meta.model_name: row for row in made}
 
 

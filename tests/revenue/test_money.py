@@ -1,4 +1,3 @@
-import datetime as dt
 import re
 
 import pytest
@@ -6,8 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revenue.money import MoneyError, format_money, format_short, mean, to_minor
-from revenue.stats import Row
-from revenue.templatetags.money import money_timeseries
 
 # Every currency that Stripe lists for charges.
 CURRENCIES = re.findall(
@@ -116,36 +113,3 @@ def test_an_axis_is_labelled_shortly(minor: int, currency: str, text: str) -> No
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(1, 2**40))
 def test_a_mean_is_within_half_a_minor_unit(minor: int, count: int) -> None:
     assert abs(mean(minor, count) * count - minor) * 2 <= count
-
-
-def day(value: str, net: int, currency: str = "eur") -> Row:
-    return Row(value, currency, max(net, 0), max(-net, 0), 0, net, 1, 0)
-
-
-def test_a_day_of_refunds_hangs_below_the_zero_line() -> None:
-    chart = money_timeseries([day("2026-05-01", 3_000), day("2026-05-02", -1_000)], "/x", "x", "Net", "None")
-    assert [(bar["y"], bar["height"]) for bar in chart["points"]] == [(0, 75), (75, 25)]
-    assert [bar["value"] for bar in chart["points"]] == ["€30.00", "-€10.00"]
-    assert [(tick["y"], tick["text"]) for tick in chart["y_labels"]] == [
-        (100, "-€10"),
-        (75, "€0"),
-        (50, "€10"),
-        (25, "€20"),
-        (0, "€30"),
-    ]
-    assert chart["summary"] == "Net revenue by day, €20.00 in total."
-
-
-def test_many_years_are_shown_by_month() -> None:
-    days = [dt.date(2024, 1, 1) + dt.timedelta(days=n) for n in range(731)]
-    chart = money_timeseries([day(f"{each}", 100) for each in days], "/x", "x", "Net", "None")
-    assert [(bar["label"], bar["value"]) for bar in chart["points"]][:2] == [
-        ("January 2024", "€31.00"),
-        ("February 2024", "€29.00"),
-    ]
-    assert len(chart["points"]) == 24
-
-
-def test_a_chart_without_money_is_empty() -> None:
-    nothing = [Row("2026-05-01", "eur", 0, 0, 0, 0, 0, 3)]
-    assert money_timeseries(nothing, "/x", "x", "Net", "None")["points"] == []

@@ -16,6 +16,7 @@ from sites.models import Site
 from sites.periods import Period
 from tests.factories import IPHONE, SiteFactory, send_hit
 from tracking.counting import ask
+from tracking.stats import Bucket
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = dt.datetime(2026, 5, 10, 12, tzinfo=dt.UTC)
@@ -188,6 +189,33 @@ def test_days_are_days_of_the_sites_zone_and_a_refund_counts_on_its_own_day(
         Row("2026-05-02", "eur", 1_000, 0, 0, 1_000, 1, 1),
         Row("2026-05-03", "eur", 0, 400, 0, -400, 0, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "first", "earned_in"),
+    [
+        (Bucket.HOUR, "2026-05-01T00:00:00", {"2026-05-02T00:00:00": (1_000, 1), "2026-05-03T14:00:00": (-400, 0)}),
+        (Bucket.DAY, "2026-05-01", {"2026-05-02": (1_000, 1), "2026-05-03": (-400, 0)}),
+        (Bucket.WEEK, "2026-04-27", {"2026-04-27": (600, 1)}),
+        (Bucket.MONTH, "2026-05-01", {"2026-05-01": (600, 1)}),
+    ],
+)
+def test_spans_are_those_of_the_sites_zone(
+    bucket: Bucket,
+    first: str,
+    earned_in: dict[str, tuple[int, int]],
+    site: Site,
+    account: StripeAccount,
+    django_assert_num_queries: Callable[..., Any],
+) -> None:
+    move(account, "charge", 1_000, "ch_1", occurred_at=dt.datetime(2026, 5, 1, 22, 30, tzinfo=dt.UTC))
+    move(account, "refund", -400, "ch_1", occurred_at=dt.datetime(2026, 5, 3, 12, tzinfo=dt.UTC))
+    send_hit(site, at=dt.datetime(2026, 5, 1, 22, 15, tzinfo=dt.UTC))
+    asked = ask(site, Period(dt.date(2026, 5, 1), dt.date(2026, 5, 7), BERLIN))
+    with django_assert_num_queries(1):
+        found = stats.over_time(asked, MODEL, "eur", bucket)
+    assert found[0].value == first
+    assert {row.value: (row.net, row.visitors) for row in found if row.net or row.visitors} == earned_in
 
 
 def test_the_days_add_up_to_the_totals(site: Site, ledger: StripeAccount) -> None:

@@ -15,9 +15,9 @@ from sites.models import Site
 from tests.factories import send_hit
 from tests.mmdb import write_mmdb
 
-PARTS = ("as-of", "totals", "by-day", "payments")
+PARTS = ("as-of", "totals", "over-time", "payments")
 CARDS = {"sources": "channels", "pages": "landing-pages", "campaigns": "campaigns", "places": "countries"}
-CARDS |= {"devices": "browsers"}
+CARDS |= {"devices": "browsers", "kinds": "modes"}
 PAGE = "/shop.example/revenue/"
 SETTINGS = "/shop.example/settings/revenue/"
 
@@ -63,7 +63,7 @@ def test_an_unconnected_site_is_led_to_the_settings(owner_client: Client, site: 
 def test_the_page_says_what_is_attributed_and_what_is_not(owner_client: Client, paid: Connection) -> None:
     answer = " ".join(owner_client.get(PAGE).content.decode().split())
     assert "Attributed <strong>€1,234.50</strong> + not attributed <strong>€50.00</strong>" in answer
-    assert "Stripe’s total <strong>€1,284.50</strong>, as of" in answer
+    assert "Stripe’s total <strong>€1,284.50</strong>, reconciled to the cent, as of" in answer
     assert Reason.NO_ID.sentence in answer
     assert "viewId" in answer
 
@@ -91,8 +91,37 @@ def test_a_panel_shows_money_and_visitors(owner_client: Client, paid: Connection
     assert "Germany" in owner_client.get(f"{PAGE}countries/").content.decode()
 
 
+def test_the_chart_can_be_had_by_other_spans_compared_and_as_a_file(
+    owner_client: Client, site: Site, paid: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = dt.datetime(2026, 11, 24, 12, 30, tzinfo=dt.UTC)
+    monkeypatch.setattr("revenue.views.timezone.now", lambda: now)
+    LedgerLine.objects.all().delete()
+    for n, (days, amount) in enumerate([(0, 9_000), (1, 3_000), (7, 5_000)]):
+        pay(paid, f"ch_{n}0", amount, site=site, channel="Direct")
+        LedgerLine.objects.filter(charge=f"ch_{n}0").update(occurred_at=now - dt.timedelta(days=days))
+    page = owner_client.get(f"{PAGE}?period=7d")
+    bars = page.context["chart"].points
+    assert [(bar.label, bar.value, bar.before) for bar in bars[-2:]] == [
+        ("Mon 23 Nov 2026", "€30.00", "€0.00"),
+        ("Tue 24 Nov 2026, so far", "€90.00", "€50.00"),
+    ]
+    hours = owner_client.get(f"{PAGE}over-time/?period=7d&by=hour&versus=none")
+    assert [(bar.label, bar.value, bar.before) for bar in hours.context["chart"].points if bar.height] == [
+        ("Mon 23 Nov 2026, 12:00", "€30.00", ""),
+        ("Tue 24 Nov 2026, 12:00, so far", "€90.00", ""),
+    ]
+    assert 'id="by-hour" href="?period=7d&amp;by=hour"' in page.content.decode()
+    file = f"{PAGE}export/over-time.csv?period=7d"
+    assert f'href="{file}&amp;currency=eur"' in page.content.decode()
+    rows = owner_client.get(file).content.decode().splitlines()
+    assert rows[0] == "Day,Currency,Net,Payments,Visitors,Gross,Refunded,Disputed"
+    assert rows[-1] == "2026-11-24,EUR,90.00,1,0,90.00,0.00,0.00"
+    assert len(rows) == 8
+
+
 def test_panels_without_anything_say_so(owner_client: Client, connection: Connection) -> None:
-    for name in (*tables.PANELS, "by-day", "payments"):
+    for name in (*tables.PANELS, "over-time", "payments"):
         assert 'class="empty"' in owner_client.get(f"{PAGE}{name}/").content.decode()
 
 
@@ -121,20 +150,6 @@ def test_payments_say_how_their_visit_is_known(owner_client: Client, paid: Conne
     found = owner_client.get(f"{PAGE}payments/?search=ch_2").content.decode()
     assert "ch_2" in found
     assert "ch_1" not in found
-
-
-def test_the_panels_are_drawn_again_when_money_has_moved(
-    owner_client: Client, site: Site, connection: Connection
-) -> None:
-    seen = {"seen": stats.fingerprint(site)}
-    assert "HX-Trigger" not in owner_client.get(f"{PAGE}as-of/", seen).headers
-    connection.synced_at = timezone.now()
-    connection.save()
-    assert "HX-Trigger" not in owner_client.get(f"{PAGE}as-of/", seen).headers
-    LedgerLine.objects.create(
-        account=connection.account, key="x", kind="charge", amount=1, currency="eur", occurred_at=timezone.now()
-    )
-    assert "revenue-changed" in owner_client.get(f"{PAGE}as-of/", seen)["HX-Trigger"]
 
 
 def test_the_first_sync_is_announced(owner_client: Client, connection: Connection) -> None:

@@ -1,0 +1,79 @@
+"""The line that says where the total comes from, and what it cannot vouch for."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from revenue.models import Finding, LedgerLine
+from revenue.sandbox import faults
+from revenue.sandbox.accounts import Account
+from revenue.sandbox.http import SandboxServer
+from revenue.sandbox.world import World
+from revenue.sync import Report
+from tests.revenue.conftest import moment
+from tests.revenue.shopping import subscribe
+
+pytestmark = pytest.mark.django_db
+Run, Buy = Callable[..., Report], Callable[..., str]
+DAY = 86_400
+PAGE = "/shop.example/revenue/"
+
+
+@pytest.fixture
+def text(owner_client: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    monkeypatch.setattr("revenue.views.timezone.now", lambda: moment(world))
+
+    def text(query: str = "") -> str:
+        return " ".join(owner_client.get(f"{PAGE}totals/?{query}").content.decode().split())
+
+    return text
+
+
+@pytest.mark.parametrize("query", ["currency=usd", "amounts=settled"])
+def test_a_total_is_reconciled_until_a_movement_is_unexplained(
+    query: str, run: Run, buy: Buy, text: Callable[..., str]
+) -> None:
+    buy(5_000, "usd")
+    run()
+    assert "</strong>, reconciled to the cent, as of" in text(query)
+    LedgerLine.objects.filter(kind="charge").delete()
+    assert "reconciled to the cent" not in text(query)
+    assert "<strong>Unmatched</strong>: €46.00 moved on Stripe’s balance" in text(query)
+
+
+def test_what_the_last_proof_found_is_listed(run: Run, buy: Buy, text: Callable[..., str], world: World) -> None:
+    buy()
+    run()
+    account = LedgerLine.objects.all()[0].account
+    found = {"found_at": moment(world), "account": account}
+    Finding.objects.create(kind="unequal", subject="charge:ch_1:gross", detail="€1.00 in the ledger", **found)
+    Finding.objects.create(kind="healed", subject="ch_2", gone_at=moment(world), **found)
+    shown = text()
+    assert "1 thing in Stripe’s books and ours does not add up." in shown
+    assert "<code>charge:ch_1:gross</code> (€1.00 in the ledger)" in shown
+    assert "ch_2" not in shown
+    assert "reconciled to the cent" not in shown
+
+
+def test_disputes_that_the_key_may_not_read_are_unknown(
+    run: Run, buy: Buy, text: Callable[..., str], sandbox: SandboxServer, world: World
+) -> None:
+    buy()
+    run()
+    assert "Disputes unknown" not in text()
+    sandbox.faults.always(faults.permission_missing("rak_dispute_read"), path="/v1/disputes")
+    for _ in range(3):
+        world.advance(DAY)
+        run()
+    assert "Disputes unknown" in text()
+    assert "reconciled to the cent" not in text()
+
+
+def test_checkouts_without_a_payment_are_explained(
+    run: Run, text: Callable[..., str], world: World, account: Account
+) -> None:
+    trial = world.create_session(account, **subscribe(subscription_data={"trial_period_days": 45}))
+    world.pay(trial["id"])
+    run()
+    assert "is no payment at Stripe: 1 checkout of this period ended without one." in text()
