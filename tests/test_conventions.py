@@ -37,7 +37,7 @@ BY_TOKEN = {f"tracking:api-{name}" for name in ("live", "figures", "series", "br
 
 # What may be opened without logging in. Everything else is closed unless it is added here.
 PUBLIC = {"login", "tracker", "readyz", "admin:login", "sites:open-share", "tracking:unsubscribe"}
-PUBLIC |= {"openapi", "no-api", *BY_TOKEN}
+PUBLIC |= {"openapi", "no-api", "metrics", *BY_TOKEN}
 
 # What takes a form without a token of the session: mail programs end a report without a cookie, programs have none.
 WITHOUT_CSRF_TOKEN = {"tracking:unsubscribe", "no-api", *BY_TOKEN}

@@ -27,6 +27,7 @@ from tracking.hits import (
 from tracking.intake import Rules
 from tracking.known import Known
 from tracking.limits import Limits
+from tracking.metrics import DENIED, HITS, TAKEN
 from tracking.reception import Reception
 from tracking.recorder import Database, Happened
 from tracking.wire import Header, Message, Receive, Send, answer, body_of, headers_of, require_type
@@ -86,15 +87,18 @@ class Backend:
         try:
             event_id = await self._take(headers_of(scope), receive)
         except DeniedError as error:
+            HITS.labels("api", DENIED).inc()
             challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
             await _tell(send, error.status, {"error": "token", "message": str(error)}, challenge)
         except RefusedError as error:
+            HITS.labels("api", error.refusal).inc()
             message = error.detail or MESSAGES.get(error.refusal, "The body could not be read.")
             headers: list[Header] = [(b"x-humblytics", b"dropped=" + error.refusal.encode())]
             if error.retry_after:
                 headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
             await _tell(send, STATUSES[error.refusal], {"error": error.refusal, "message": message}, headers)
         else:
+            HITS.labels("api", TAKEN).inc()
             await _tell(send, 202, {"id": str(event_id)})
 
     async def _take(self, headers: dict[bytes, bytes], receive: Receive) -> uuid.UUID:

@@ -15,6 +15,7 @@ from tracking.devices import LONGEST_BRANDS, LONGEST_USER_AGENT, is_bot, read_de
 from tracking.hits import Hit, Kind, Refusal, RefusedError, parse
 from tracking.intake import Rules
 from tracking.limits import BURST, PER_SECOND, Limits, network
+from tracking.metrics import HITS, TAKEN
 from tracking.places import Atlas
 from tracking.reception import Reception
 from tracking.recorder import PAYMENT_PAUSE, VISIT_PAUSE, Database, Happened, Read, Seen, Sighting
@@ -38,6 +39,7 @@ STATUSES = {
     Refusal.TOO_MANY: 429,
     Refusal.UNAVAILABLE: 503,
 }
+OUTCOMES = {outcome: HITS.labels("collect", outcome) for outcome in (TAKEN, *Refusal)}
 # Any page may send hits and read the answer; none may send cookies.
 ALWAYS: list[Header] = [(b"access-control-allow-origin", b"*"), (b"content-type", b"text/plain; charset=utf-8")]
 PREFLIGHT = [
@@ -81,11 +83,13 @@ class Ingest:
         try:
             await self._take(scope, receive, now)
         except RefusedError as error:
+            OUTCOMES[error.refusal].inc()
             headers = [*ALWAYS, (b"x-humblytics", b"dropped=" + error.refusal.encode())]
             if error.retry_after:
                 headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
             await answer(send, STATUSES[error.refusal], headers)
         else:
+            OUTCOMES[TAKEN].inc()
             await answer(send, 202, ALWAYS)
 
     async def _take(self, scope: Message, receive: Receive, now: dt.datetime) -> None:

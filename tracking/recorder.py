@@ -15,6 +15,7 @@ import psycopg
 
 from tracking.devices import Device
 from tracking.hits import Props
+from tracking.metrics import BATCH_HITS, COMMIT_SECONDS, WAITING
 from tracking.places import Place
 from tracking.sources import Source
 
@@ -296,9 +297,13 @@ class Recorder:
             raise FullError
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((sighting, done))
+        WAITING.inc()
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all())
-        await done
+        try:
+            await done
+        finally:
+            WAITING.dec()
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -313,7 +318,9 @@ class Recorder:
 
     async def _write(self, batch: list[tuple[Sighting, asyncio.Future[None]]]) -> None:
         try:
-            await self._database.execute(STATEMENT, parameters([sighting for sighting, _ in batch]))
+            BATCH_HITS.observe(len(batch))
+            with COMMIT_SECONDS.time():
+                await self._database.execute(STATEMENT, parameters([sighting for sighting, _ in batch]))
         except psycopg.DataError as error:
             if len(batch) > 1:
                 # One row that the database refuses must not take the others with it.
