@@ -11,12 +11,10 @@ from typing import Any
 from django.conf import settings
 
 from tracking.visitors import Network, is_trusted
-from tracking.wire import Message, Receive, Send
+from tracking.wire import Header, Message, Receive, Send, answer
 
 BODY_SECONDS = 20.0
 FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port")
-
-Header = tuple[bytes, bytes]
 
 
 class RefusedError(Exception):
@@ -42,7 +40,7 @@ class Edge:
                 raise RefusedError(400, "No address here contains a NUL.")
             body = await _whole_body(scope, receive)
         except RefusedError as error:
-            await _answer(send, error.status, f"{error}\n")
+            await answer(send, error.status, [(b"content-type", b"text/plain; charset=utf-8")], f"{error}\n".encode())
             return
         scope = {**scope, "headers": _believed(scope, self._trusted)}
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -94,14 +92,3 @@ async def _whole_body(scope: Message, receive: Receive) -> bytes:
                     return b"".join(chunks)
     except TimeoutError:
         raise RefusedError(408, "The request took too long.") from None
-
-
-async def _answer(send: Send, status: int, text: str) -> None:
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"cache-control", b"no-store"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": text.encode()})

@@ -99,6 +99,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "humblytics.middleware.stay_strict",
     "humblytics.metrics.measure_queries",
     "csp.middleware.CSPMiddleware",
     "django.middleware.security.SecurityMiddleware",
