@@ -42,7 +42,7 @@ def openapi(request: HttpRequest) -> JsonResponse:
 
 @login_not_required
 @csrf_exempt
-def nothing(request: HttpRequest, path: str) -> JsonResponse:
+def nothing(request: HttpRequest) -> JsonResponse:
     """Tell a program that there is nothing, in its own language."""
     where = f"{settings.BASE_URL}{reverse('openapi')}"
     return failure(ApiError(404, "not-found", f"There is nothing here. {where} says what there is."))

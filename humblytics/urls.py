@@ -1,6 +1,6 @@
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from humblytics import api, health
 from humblytics.metrics import metrics
@@ -22,5 +22,5 @@ urlpatterns = [
     path("", include("splittests.urls")),
     path("api/v1/openapi.json", api.openapi, name="openapi"),
     # After all that there is.
-    path("api/<path:path>", api.nothing, name="no-api"),
+    re_path(r"^api/[\s\S]*$", api.nothing, name="no-api"),
 ]

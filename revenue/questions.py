@@ -88,6 +88,19 @@ def read(told: QueryDict, site: Site, now: dt.datetime) -> Question:
     beside += [("currency", named_currency)] if named_currency else []
     beside += [("as_of", known_on.isoformat())] if known_on else []
     visits = questions.read(told, now, site.zone, tuple(beside))
+    return about(site, visits, model, named_currency, is_settled=is_settled, known_on=known_on)
+
+
+def about(
+    site: Site,
+    visits: questions.Question,
+    model: Model,
+    named_currency: str,
+    *,
+    is_settled: bool,
+    known_on: dt.date | None,
+) -> Question:
+    """Ask about the money of these visits; with `known_on` as it was known when that day ended."""
     asked = ask(site, visits.period, visits.filters)
     if known_on is None:
         return Question(visits, asked, model, named_currency, Basis(is_settled))

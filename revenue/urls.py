@@ -2,12 +2,13 @@ from django.urls import path
 
 import revenue.converters  # noqa: F401  registers <revenue-panel:…>
 import sites.converters  # noqa: F401  registers <domain:…>
-from revenue import settings_urls, views
+from revenue import api_urls, settings_urls, views
 
 app_name = "revenue"
 
 urlpatterns = [
     *settings_urls.urlpatterns,
+    *api_urls.urlpatterns,
     path("<domain:domain>/revenue/", views.dashboard, name="dashboard"),
     path("<domain:domain>/revenue/as-of/", views.as_of, name="as-of"),
     path("<domain:domain>/revenue/headline/", views.headline, name="headline"),

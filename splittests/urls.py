@@ -1,11 +1,12 @@
 from django.urls import path
 
 import sites.converters  # noqa: F401  registers <domain:…>
-from splittests import views
+from splittests import api, views
 
 app_name = "splittests"
 
 urlpatterns = [
+    path("api/v1/sites/<domain:domain>/revenue/variants", api.variants, name="api-variants"),
     path("<domain:domain>/split-tests/", views.index, name="index"),
     path("<domain:domain>/split-tests/new/", views.new, name="new"),
     path("<domain:domain>/split-tests/revenue/", views.revenue, name="revenue"),

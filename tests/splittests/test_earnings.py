@@ -1,5 +1,6 @@
 import datetime as dt
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import serve
 from revenue.sandbox.world import World
 from revenue.sync import sync
+from sites.api import Scope
 from sites.models import Site
+from sites.tokens import issue
 from splittests.earnings import Earned, earned, shares
 from splittests.models import SplitTest, State
 from tests.factories import send_hit
@@ -116,3 +119,11 @@ def test_the_revenue_page_shows_and_exports_them(
 def test_without_a_test_there_is_nothing_to_show(owner_client: Client, site: Site) -> None:
     assert owner_client.get(PAGE).content == b""
     assert not Connection.objects.exists()
+
+
+def test_a_program_is_told_the_same(client: Client, site: Site, sold: tuple[SplitTest, SplitTest]) -> None:
+    headers = {"Authorization": f"Bearer {issue(site, 'Sheet', Scope.REVENUE)}"}
+    address = "/api/v1/sites/shop.example/revenue/variants?from=2026-11-14&to=2026-11-20"
+    found = client.get(address, headers=headers).json()
+    assert (found["currency"], found["amounts"], found["model"]) == ("EUR", "paid", "last_non_direct")
+    assert found["rows"] == [{**asdict(row), "currency": "EUR"} for row in earned(asked(site))]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,12 +9,13 @@ from django.utils import timezone
 
 from revenue import stats
 from revenue.attribution import Model
+from revenue.kinds import KINDS
 from revenue.money import format_money
-from revenue.stats import Payment
+from revenue.report import earned, paid
 from sites import periods
 from sites.models import Site
 from sites.periods import Period, PeriodError
-from tracking.counting import ask
+from tracking.counting import Asked, ask
 
 MODEL = Model.LAST_NON_DIRECT
 USAGE = 2
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("domain", metavar="DOMAIN")
         parser.add_argument("--from", dest="first", metavar="DAY", help="Such as 2026-01-31; else 30 days before --to.")
         parser.add_argument("--to", dest="last", metavar="DAY", help="Counted too; else today.")
-        parser.add_argument("--by", choices=[*stats.DIMENSIONS, "payment", "day"], default="channel")
+        parser.add_argument("--by", choices=[*stats.DIMENSIONS, *KINDS, "payment", "day"], default="channel")
         parser.add_argument("--json", action="store_true", help="Write JSON, with amounts in minor units.")
 
     def handle(self, *args: Any, domain: str, by: str, json: bool, **options: Any) -> None:
@@ -57,29 +57,23 @@ def _report(site: Site, period: Period, by: str) -> dict[str, Any]:
         "currencies": {
             total.currency.upper(): {name: getattr(total, name) for name in (*MONEY, "orders")} for total in totals
         },
-        "rows": [{**row, "currency": row["currency"].upper()} for row in _rows(site, period, by, currencies)],
+        "rows": list(_rows(ask(site, period), by, currencies)),
     }
 
 
-def _rows(site: Site, period: Period, by: str, currencies: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(asked: Asked, by: str, currencies: Sequence[str]) -> Iterator[dict[str, Any]]:
     if by == "payment":
-        yield from map(_payment, stats.payments(ask(site, period), MODEL, per_page=None).rows)
+        yield from ({**paid(each)} for each in stats.payments(asked, MODEL, per_page=None).rows)
         return
-    asked = ask(site, period)
     for currency in currencies:
         if by == "day":
-            yield from map(asdict, stats.by_day(asked, MODEL, currency))
+            yield from ({"value": row.value, **earned(row)} for row in stats.by_day(asked, MODEL, currency))
             continue
         found = stats.breakdown(asked, by, MODEL, currency)
-        yield from map(asdict, found.rows)
+        yield from ({"value": row.value, **earned(row)} for row in found.rows)
         if found.unattributed:
             # No channel or page can have this name, which is no text.
-            yield {**asdict(found.unattributed), "value": None}
-
-
-def _payment(payment: Payment) -> dict[str, Any]:
-    row = {**asdict(payment), "occurred_at": payment.occurred_at.isoformat()}
-    return {name: value if value != "" else None for name, value in row.items()}
+            yield {"value": None, **earned(found.unattributed)}
 
 
 def _as_json(report: dict[str, Any]) -> str:
