@@ -1,4 +1,4 @@
-"""What a site's day-visitors brought without any test: what A/A replays are dealt from."""
+"""What a site's day-visitors brought without any test: what A/A replays are dealt from, and tests planned by."""
 
 from typing import Any
 
@@ -10,13 +10,11 @@ from revenue.models.ledger import SALES
 from sites.models import Site
 from sites.periods import Period
 from splittests.calibration import Day
+from splittests.inference import Sums
+from splittests.planning import PageHistory
+from tracking.filters import like
 
-DAYS = f"""
-    WITH seen AS (
-        SELECT visitor, min(started_at) AS first_at FROM tracking_visit
-        WHERE site_id = %(site)s AND started_at >= %(start)s AND started_at < %(end)s
-        GROUP BY visitor
-    ),
+BROUGHT = f"""
     brought AS (
         SELECT decision.visitor, sum(line.amount)::bigint AS net
         FROM revenue_attribution decision
@@ -26,15 +24,45 @@ DAYS = f"""
           AND decision.account_id IN ({COUNTED_ACCOUNTS})
         GROUP BY decision.visitor
     )
+"""
+
+DAYS = f"""
+    WITH {BROUGHT},
+    seen AS (
+        SELECT visitor, min(started_at) AS first_at FROM tracking_visit
+        WHERE site_id = %(site)s AND started_at >= %(start)s AND started_at < %(end)s
+        GROUP BY visitor
+    )
     SELECT count(*), coalesce(array_agg(net ORDER BY net) FILTER (WHERE net IS NOT NULL), '{{}}')
     FROM seen LEFT JOIN brought USING (visitor)
     GROUP BY (first_at AT TIME ZONE %(zone)s)::date
     ORDER BY (first_at AT TIME ZONE %(zone)s)::date
 """
 
+PAGE = f"""
+    WITH {BROUGHT},
+    seen AS (
+        SELECT DISTINCT visitor FROM tracking_view
+        WHERE site_id = %(site)s AND at >= %(start)s AND at < %(end)s AND path LIKE %(path)s
+    )
+    SELECT count(*), count(net), coalesce(sum(net), 0)::bigint, coalesce(sum(net::numeric * net), 0)
+    FROM seen LEFT JOIN brought USING (visitor)
+"""
+
 
 def days_of(site: Site, period: Period, currency: str) -> list[Day]:
     """Give the days that had visitors, each with what the ledger says now that its buyers brought."""
+    return [Day(visitors, tuple(totals)) for visitors, totals in _rows(DAYS, site, period, currency)]
+
+
+def page_history(site: Site, path: str, period: Period, currency: str) -> PageHistory:
+    """Give what those brought who saw the page in the period; a final * of the path stands for anything."""
+    pattern = f"{like(path[:-1])}%" if path.endswith("*") else like(path)
+    ((visitors, buyers, total, squares),) = _rows(PAGE, site, period, currency, path=pattern)
+    return PageHistory(period.days, buyers, Sums(visitors, total, int(squares)))
+
+
+def _rows(statement: str, site: Site, period: Period, currency: str, **more: str) -> list[tuple[Any, ...]]:
     parameters: dict[str, Any] = {
         "site": site.pk,
         "start": period.start_at,
@@ -43,7 +71,8 @@ def days_of(site: Site, period: Period, currency: str) -> list[Day]:
         "currency": currency,
         "model": Model.LAST.value,
         "sales": [kind.value for kind in SALES],
+        **more,
     }
     with connection.cursor() as cursor:
-        cursor.execute(DAYS, parameters)
-        return [Day(visitors, tuple(totals)) for visitors, totals in cursor.fetchall()]
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())

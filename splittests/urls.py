@@ -11,6 +11,7 @@ urlpatterns = [
     path("<domain:domain>/split-tests/new/", views.new, name="new"),
     path("<domain:domain>/split-tests/revenue/", views.revenue, name="revenue"),
     path("<domain:domain>/split-tests/export/revenue.csv", views.export_revenue, name="export-revenue"),
+    path("<domain:domain>/split-tests/plan/", views.plan, name="plan"),
     path("<domain:domain>/split-tests/<int:test_id>/", views.results, name="results"),
     path("<domain:domain>/split-tests/<int:test_id>/over-time/", views.over_time, name="over-time"),
     path("<domain:domain>/split-tests/<int:test_id>/breakdown/<slug:by>/", views.breakdown, name="breakdown"),

@@ -9,13 +9,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from revenue import questions
+from sites import periods
 from sites.access import get_site_or_404
 from sites.models import Role, Site
 from splittests import earnings, export, looks
 from splittests import results as counting
 from splittests.exposures import gather, gather_running
 from splittests.forms import SplitTestForm
+from splittests.history import page_history
 from splittests.models import SplitTest, StartError
+from splittests.planning import plans
 from splittests.readings import Results
 from splittests.results import BREAKDOWNS
 from tracking.export import csv_response
@@ -37,6 +40,17 @@ def new(request: HttpRequest, domain: str) -> HttpResponse:
         test = form.save()
         return redirect("splittests:results", domain, test.pk)
     return render(request, "splittests/new.html", {"site": site, "section": "split-tests", "form": form})
+
+
+def plan(request: HttpRequest, domain: str) -> HttpResponse:
+    """How long a test would take on the page that the form names, before there is one."""
+    site = get_site_or_404(request, domain, Role.EDITOR)
+    path = request.GET.get("path", "").replace("\0", "")
+    currency = request.GET.get("currency", "").replace("\0", "").lower()
+    lately = periods.picked("30d", timezone.now(), site.zone)
+    history = page_history(site, path, lately, currency) if path and currency else None
+    context = {"path": path, "currency": currency, "history": history, "plans": list(plans(history)) if history else []}
+    return render(request, "splittests/_plan.html", context)
 
 
 def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from revenue.connecting import disconnect
 from revenue.models import Connection, LedgerLine, StripeAccount
@@ -97,6 +98,29 @@ def test_the_plan_is_laid_down_with_the_test(site: Site, owner_client: Client) -
     shown = owner_client.get(f"{INDEX}{test.pk}/").content.decode()
     for text in ("12,000", "14 days", "Percentile 99.5"):
         assert text in shown
+
+
+def test_the_form_tells_how_long_a_test_of_the_page_would_take(
+    connection: Connection, owner_client: Client, site: Site
+) -> None:
+    assert f'hx-get="{INDEX}plan/"' in owner_client.get(NEW).content.decode()
+    yesterday = timezone.now() - dt.timedelta(days=1)
+    for number in range(40):
+        path = ("/pricing/all", "/pricing%", "/pricing")[min(number, 2)]
+        view = send_hit(site, path, ip=f"91.64.0.{number}", at=yesterday)
+        if number % 8 == 0:
+            paid(connection.account, view, 1000 + number, at=yesterday, currency="chf")
+    content = owner_client.get(f"{INDEX}plan/?path=/pricing&currency=CHF").content.decode()
+    assert "/pricing had 38 visitors, of whom 4 paid in CHF." in content
+    assert "50% more per visitor" in content
+    assert "/pricing* had 40 visitors" in owner_client.get(f"{INDEX}plan/?path=/pricing*&currency=chf").content.decode()
+    assert "too little to plan by" in owner_client.get(f"{INDEX}plan/?path=/&currency=chf").content.decode()
+
+
+@pytest.mark.parametrize("query", ["", "path=/", "currency=eur", "path=%00&currency=%00"])
+def test_nothing_is_planned_before_page_and_currency_are_named(site: Site, owner_client: Client, query: str) -> None:
+    content = owner_client.get(f"{INDEX}plan/?{query}").content.decode()
+    assert "visitors" not in content
 
 
 def test_a_plan_may_be_left_open(site: Site, owner_client: Client) -> None:
