@@ -87,6 +87,12 @@ def has_dropped(before: Iterable[Week], lately: Iterable[Week]) -> bool:
     return drop >= max(LEAST_DROP, STANDARD_ERRORS * error)
 
 
+def added_up(weeks: Iterable[Week]) -> Week:
+    """Give the payments of several weeks, the first of which begins on the day of the answer."""
+    found = list(weeks)
+    return Week(found[0].first_on, *_sum(found))
+
+
 def _sum(weeks: Iterable[Week]) -> tuple[int, int]:
     found = list(weeks)
     return sum(week.attributed for week in found), sum(week.total for week in found)

@@ -16,6 +16,7 @@ urlpatterns = [
     path("<domain:domain>/revenue/over-time/", views.over_time, name="over-time"),
     path("<domain:domain>/revenue/changes/", views.changes, name="changes"),
     path("<domain:domain>/revenue/export/changes.csv", views.export_changes, name="export-changes"),
+    path("<domain:domain>/revenue/coverage/", views.coverage, name="coverage"),
     path("<domain:domain>/revenue/payments/", views.payments, name="payments"),
     path("<domain:domain>/revenue/payments/<slug:charge>/", views.payment, name="payment"),
     path("<domain:domain>/revenue/export/payments.csv", views.export_payments, name="export-payments"),

@@ -1,5 +1,6 @@
 import datetime as dt
 from collections.abc import Mapping
+from itertools import dropwhile
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -10,8 +11,10 @@ from django.utils import timezone
 from django_htmx.http import trigger_client_event
 
 from revenue import changes as changed
+from revenue import coverage as covering
 from revenue import questions, stats, tables
 from revenue.attribution import Model
+from revenue.facts import before_and_lately
 from revenue.figures import Figure, figures
 from revenue.money import format_money, format_short
 from revenue.questions import Question
@@ -20,7 +23,7 @@ from revenue.story import NoSuchPaymentError, tell
 from sites.access import get_site_or_404
 from sites.models import Site
 from tracking import questions as asking
-from tracking.charts import bar_chart
+from tracking.charts import Count, bar_chart
 from tracking.export import csv_response
 from tracking.moments import local, paired
 from tracking.panels import named
@@ -32,6 +35,8 @@ ROWS_OF_PAGE = 50
 # What the traffic dashboard shows of it.
 HEADLINE = ("Net revenue", "Payments", "Revenue per visitor", "Conversion rate")
 MOST_CHANGES = 20
+# How far back coverage is drawn.
+COVERED = dt.timedelta(weeks=26)
 # The totals that stand beside each other, as known then and as known now.
 CHANGING = {"Net revenue": "net", "Attributed": "attributed", "Not attributed": "unattributed"}
 MODELS = {
@@ -165,6 +170,30 @@ def export_changes(request: HttpRequest, domain: str) -> HttpResponse:
     known_at = about.basis.known_at
     found = changed.changes(about.now.asked, about.model, known_at) if known_at else []
     return csv_response(changed.export(found, site), site, "revenue-changes", about.visits)
+
+
+def coverage(request: HttpRequest, domain: str) -> HttpResponse:
+    """What share of the payments is credited to a visit, by week up to now, and whether it has fallen."""
+    site = get_site_or_404(request, domain)
+    about, now = _asked(request, site), timezone.now()
+    weeks = list(dropwhile(lambda week: not week.total, covering.coverage(site, now - COVERED, now)))
+    before, lately = before_and_lately(site, now)
+    context = {
+        "site": site,
+        "asked": about,
+        "chart": bar_chart([_share(week, now.astimezone(site.zone).date()) for week in weeks], "{}%".format),
+        "has_dropped": covering.has_dropped(before, lately),
+        "lately": covering.added_up(lately),
+    }
+    return render(request, "revenue/_coverage.html", context)
+
+
+def _share(week: covering.Week, today: dt.date) -> Count:
+    """Write a week's share as whole percents."""
+    paid = f"{week.attributed:,} of {week.total:,} payments" if week.total else "no payments"
+    is_open = week.first_on > today - dt.timedelta(days=7)
+    label = f"Week of {week.first_on:%-d %b %Y}{', so far' if is_open else ''}, {paid}"
+    return Count(label, f"{week.first_on:%-d %b}", round(100 * (week.share or 0)), is_open=is_open)
 
 
 def panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:

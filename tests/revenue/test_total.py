@@ -11,7 +11,8 @@ from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import SandboxServer
 from revenue.sandbox.world import World
 from revenue.sync import Report
-from tests.revenue.conftest import moment
+from sites.models import Site
+from tests.revenue.conftest import moment, seen
 from tests.revenue.shopping import subscribe
 
 pytestmark = pytest.mark.django_db
@@ -77,3 +78,23 @@ def test_checkouts_without_a_payment_are_explained(
     world.pay(trial["id"])
     run()
     assert "is no payment at Stripe: 1 checkout of this period ended without one." in text()
+
+
+def test_coverage_is_drawn_by_week_and_its_fall_is_told(
+    run: Run, buy: Buy, world: World, site: Site, owner_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("revenue.views.timezone.now", lambda: moment(world))
+    assert "could be credited to a visit yet" in owner_client.get(f"{PAGE}coverage/").content.decode()
+    for is_carried in (True, False):
+        view = seen(site, moment(world))
+        for _ in range(12):
+            buy(100, **({"metadata": {"humblytics_view_id": str(view.id)}} if is_carried else {}))
+        run()
+        world.advance(3_600)
+        answer = owner_client.get(f"{PAGE}coverage/")
+        page = " ".join(answer.content.decode().split())
+        assert ("0 of the last 7 days’ 12 payments are credited to a visit, a smaller share" in page) is not is_carried
+        world.advance(10 * DAY)
+    shares = [bar.value for bar in answer.context["chart"].points if "no payments" not in bar.label]
+    assert shares == ["100%", "0%"]
+    assert "12 of 12 payments" in answer.context["chart"].points[0].label

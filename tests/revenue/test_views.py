@@ -15,7 +15,7 @@ from sites.models import Site
 from tests.factories import send_hit
 from tests.mmdb import write_mmdb
 
-PARTS = ("as-of", "totals", "over-time", "payments")
+PARTS = ("as-of", "totals", "over-time", "coverage", "payments")
 CARDS = {"sources": "channels", "pages": "landing-pages", "campaigns": "campaigns", "places": "countries"}
 CARDS |= {"devices": "browsers", "kinds": "modes"}
 PAGE = "/shop.example/revenue/"
