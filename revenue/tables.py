@@ -118,10 +118,13 @@ def whole(
     basis: Basis = AS_PAID,
 ) -> tuple[Table, bool]:
     """A page of all rows whose name holds what is searched for, with every figure; and whether there are more."""
-    found = _found(name, asked, model, currency, basis=basis)
-    wanted = [each for each in found if search.lower() in each.label.lower()]
+    # A search looks at names, which only Python knows; without one, no row after the page's last is looked at.
+    found = _found(name, asked, model, currency, None if search else page * length, basis)
+    known = [each for each in found if each.is_value or each.label == NOBODY]
+    is_cut = len(known) < len(found)
+    wanted = [each for each in known if search.lower() in each.label.lower() and (each.is_value or not is_cut)]
     shown = wanted[(page - 1) * length : page * length]
-    return _table(name, question, shown, _most(found), len(COLUMNS)), len(wanted) > page * length
+    return _table(name, question, shown, _most(known), len(COLUMNS)), is_cut or len(wanted) > page * length
 
 
 def export(name: str, asked: Asked, model: Model, currency: str, basis: Basis = AS_PAID) -> Iterator[list[object]]:
