@@ -50,6 +50,12 @@ def seal(secret: Secret, context: str) -> str:
     return ".".join(["v1", name, base64.urlsafe_b64encode(nonce).decode(), base64.urlsafe_b64encode(sealed).decode()])
 
 
+def sealed_under(text: str) -> str:
+    """Give the id of the key that `text` was sealed with, "" if it was never sealed."""
+    parts = text.split(".")
+    return parts[1] if len(parts) == 4 else ""
+
+
 def unseal(text: str, context: str) -> Secret:
     """Open what `seal` made. Raise UnreadableError; there is no fallback."""
     try:

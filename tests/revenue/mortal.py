@@ -26,8 +26,8 @@ PAGE_LENGTH = 3
 LONGEST_LIFE = 300
 # The process that has the children starts once: to start anew takes longer than to sync.
 PARENT = "import django; django.setup(); from tests.revenue import mortal; mortal.have_children()"
-# What to do: a tick, the beat's task or the command; for which connection; with what as our time; and before which
-# statement to be killed.
+# What to do: a tick, the beat's task, the command, or the rotation of the encryption keys; for which connection;
+# with what as our time; and before which statement to be killed.
 Order = tuple[str, int, str, int | None]
 # The child's exit status, a signal's number below zero, and how many statements there were if it lived.
 End = tuple[int, int]
@@ -108,6 +108,9 @@ def _obey(what: str, pk: int, now: str, fatal: int | None) -> int:
         case "command":
             with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
                 call_command("sync_revenue")
+        case "rotate":
+            with contextlib.redirect_stdout(io.StringIO()):
+                call_command("rotate_encryption_keys")
     return counted.count
 
 
