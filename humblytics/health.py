@@ -50,7 +50,10 @@ def _is_migrated() -> bool:
 
 
 class Readiness:
-    """Let `django` answer, unless hits cannot be written: that, only this process knows."""
+    """Let `django` answer, unless its recorder is stuck or cut off: that, only this process knows.
+
+    A database that refuses to be written to is an answer: hits are then refused by name, and pages are shown.
+    """
 
     def __init__(self, django: Any, recorder: Recorder) -> None:
         self._django, self._recorder = django, recorder
@@ -64,24 +67,27 @@ class Readiness:
             told.append(message)
 
         await self._django(scope, receive, keep)
-        if told[0]["status"] == 200 and not await self._is_recording():
+        if told[0]["status"] == 200 and not await self._is_recorder_alive():
             body = json.dumps({"database": "ok", "recorder": "stalled"}).encode()
             await answer(send, 503, [(b"content-type", b"application/json")], body)
             return
         for message in told:
             await send(message)
 
-    async def _is_recording(self) -> bool:
+    async def _is_recorder_alive(self) -> bool:
         if self._check is None or (self._check.done() and time.monotonic() - self._asked_at > FRESH_SECONDS):
             self._asked_at = time.monotonic()
-            self._check = asyncio.create_task(self._writes())
+            self._check = asyncio.create_task(self._answers())
         # It is not cut off, because it shares its connection with the hits.
         done, _ = await asyncio.wait([self._check], timeout=PATIENCE_SECONDS)
         return bool(done) and self._check.result()
 
-    async def _writes(self) -> bool:
+    async def _answers(self) -> bool:
         try:
             await self._recorder.write_nothing()
-        except (psycopg.Error, OSError):
+        except psycopg.Error as error:
+            # Only what the server itself said has a code.
+            return error.sqlstate is not None
+        except OSError:
             return False
         return True

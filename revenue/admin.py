@@ -19,10 +19,12 @@ from revenue.models import (
     Finding,
     FormerDecision,
     FormerLine,
+    Incident,
     InvoicePayment,
     LedgerLine,
     ReadCount,
     Refund,
+    Setup,
     Slice,
     Stream,
     StripeAccount,
@@ -107,6 +109,21 @@ class FindingAdmin(ReadOnlyAdmin):
     list_filter = ("kind", ("gone_at", admin.EmptyFieldListFilter), "account")
     search_fields = ("subject__exact",)
     ordering = ("-found_at",)
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyAdmin):
+    list_display = ("opened_at", "ended_at", "site", "kind")
+    list_filter = ("kind", ("ended_at", admin.EmptyFieldListFilter))
+    search_fields = ("site__domain",)
+    ordering = ("-opened_at",)
+
+
+@admin.register(Setup)
+class SetupAdmin(ReadOnlyAdmin):
+    list_display = ("site", "method", "sends_alerts")
+    list_filter = ("method", "sends_alerts")
+    search_fields = ("site__domain",)
 
 
 @admin.register(ReadCount)

@@ -9,6 +9,9 @@ from revenue.standing import Granted, granted
 from revenue.stripe_client import KeyShapeError
 from sites.models import Site
 
+# In a line of a form; what they mean is said beside it.
+METHODS = [(method, method.label.partition(":")[0]) for method in Method]
+
 
 class KeyForm(forms.Form):
     """A key of Stripe's. After it was refused, `permissions` says what it may read, if that is known."""
@@ -47,10 +50,9 @@ class ConnectForm(KeyForm):
     provider = forms.ChoiceField(label="Payment provider", choices=[("stripe", "Stripe")])
     method = forms.ChoiceField(
         label="Integration method",
-        choices=Method.choices,
-        initial=Method.STRIPE_API,
-        widget=forms.RadioSelect,
-        help_text="The same key reads the payments of both; it only decides what you are shown for your pages.",
+        choices=METHODS,
+        help_text="Stripe API: your server creates each Checkout Session. Payment Links: your pages link to "
+        "buy.stripe.com. The same key reads both; this only decides which code you are shown for your pages.",
     )
 
     field_order = ("provider", "method", "secret_key")
@@ -67,7 +69,6 @@ class MethodForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Setup
         fields = ["method"]
         labels = {"method": "Integration method"}
-        widgets = {"method": forms.RadioSelect}
 
 
 class AlertsForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -17,9 +17,10 @@ from revenue.crediting import decide_anew
 from revenue.facts import gather
 from revenue.forms import AlertsForm, AttributionForm, ConnectForm, KeyForm, MethodForm
 from revenue.health import Level, judge
-from revenue.models import AttributionRules, Connection, Setup
+from revenue.models import AttributionRules, Connection, Incident, Setup
 from revenue.models.setup import Method
 from revenue.probing import NEEDS, new_key_url
+from revenue.standing import proof
 from revenue.standing import standing as standing_of
 from sites.access import get_site_or_404
 from sites.models import Role, Site
@@ -60,7 +61,6 @@ def _page(
     request: HttpRequest, site: Site, form: ConnectForm, replacing: dict[int, KeyForm] | None = None
 ) -> HttpResponse:
     now, setup, replacing = timezone.now(), Setup.of(site), replacing or {}
-    connected = stats.connections(site)
     ways = {
         Method.STRIPE_API: snippets.for_api(site.domain),
         Method.PAYMENT_LINKS: snippets.for_links(site.domain),
@@ -71,7 +71,8 @@ def _page(
         "section": "settings",
         "form": form,
         "connections": [
-            (standing_of(each, now), (replacing or {}).get(each.pk) or _replace_form(each)) for each in connected
+            (standing_of(each, now), proof(each, now), replacing.get(each.pk) or _replace_form(each))
+            for each in stats.connections(site)
         ],
         "needs": NEEDS,
         "new_key_url": new_key_url(),
@@ -82,6 +83,7 @@ def _page(
         "attribution_form": AttributionForm(instance=AttributionRules.of(site)),
         "method_form": MethodForm(instance=setup, auto_id="id_shown_%s"),
         "alerts_form": AlertsForm(instance=setup),
+        "incidents": Incident.objects.filter(site=site, ended_at=None).order_by("opened_at"),
         "has_mail_server": django_settings.HAS_MAIL_SERVER,
         **_steps(site),
         **_health(site),

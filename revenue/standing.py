@@ -63,11 +63,10 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a connection's account is read, and whether its books are right.
+    """How a connection's account is read.
 
-    `progress` is None when the whole history is there, `covered_to` while it is not. `unmatched` counts the movements
-    on Stripe's balance that no line of the ledger names; `findings` are what is or was not in order lately, the
-    newest first.
+    `progress` is None when the whole history is there, `covered_to` while it is not; `missing` is what the key may
+    not read, as far as that is known.
     """
 
     connection: Connection
@@ -76,23 +75,29 @@ class Standing:
     progress: Progress | None
     covered_to: dt.datetime | None
     reads: Usage
-    permissions: tuple[Granted, ...]
-    unmatched: int
-    findings: tuple[Finding, ...]
-
-    @property
-    def lacking(self) -> int:
-        return sum(each.is_granted is False for each in self.permissions)
+    missing: tuple[Need, ...]
 
     @property
     def is_moving(self) -> bool:
         return self.is_running or self.phase.is_moving
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was looked at of an account: its key's permissions, and whether its books are right.
+
+    `unmatched` counts the movements on Stripe's balance that no line of the ledger names; `findings` are what is or
+    was not in order lately, the newest first.
+    """
+
+    permissions: tuple[Granted, ...]
+    unmatched: int
+    findings: tuple[Finding, ...]
+
+
 def standing(connection: Connection, now: dt.datetime) -> Standing:
     account = connection.account
     left = progress(account, now)
-    findings = Finding.objects.current(account, now)[:MOST_FINDINGS]
     return Standing(
         connection=connection,
         phase=_phase(connection, left),
@@ -100,10 +105,15 @@ def standing(connection: Connection, now: dt.datetime) -> Standing:
         progress=left,
         covered_to=covered_to(account),
         reads=usage(account, now),
-        permissions=granted(connection.lacking if connection.probed_at else None),
-        unmatched=unmatched(account).count(),
-        findings=tuple(findings),
+        missing=tuple(need for need in NEEDS if need.name in connection.lacking),
     )
+
+
+def proof(connection: Connection, now: dt.datetime) -> Proof:
+    """Take the time to look into the books."""
+    findings = Finding.objects.current(connection.account, now)[:MOST_FINDINGS]
+    lacking = connection.lacking if connection.probed_at else None
+    return Proof(granted(lacking), unmatched(connection.account).count(), tuple(findings))
 
 
 def granted(lacking: list[str] | None) -> tuple[Granted, ...]:

@@ -61,14 +61,14 @@ async def ill(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b'{"database": "away"}'})
 
 
-class Refusing:
-    """A database that is read-only."""
-
-    asked = 0
+class Failing:
+    def __init__(self, error: Exception) -> None:
+        self.asked = 0
+        self._error = error
 
     async def execute(self, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         self.asked += 1
-        raise psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT")
+        raise self._error
 
 
 class Stuck:
@@ -93,16 +93,22 @@ def test_a_recorder_that_writes_is_asked_by_the_statement_of_the_hits() -> None:
     assert asyncio.run(ask(Readiness(well, Recorder(InTest())))) == (200, {})
 
 
-def test_a_recorder_that_cannot_write_is_not_ready() -> None:
-    database = Refusing()
+@pytest.mark.parametrize("error", [psycopg.OperationalError("connection refused"), OSError("broken pipe")])
+def test_a_recorder_that_is_cut_off_is_not_ready(error: Exception) -> None:
+    database = Failing(error)
 
     async def run() -> list[tuple[int, Any]]:
         readiness = Readiness(well, Recorder(database))
         return [await ask(readiness) for _ in range(5)]
 
     assert set(map(str, asyncio.run(run()))) == {"(503, {'database': 'ok', 'recorder': 'stalled'})"}
-    # Strangers who ask again at once do not make it write again.
+    # Strangers who ask again at once do not make it try again.
     assert database.asked == 1
+
+
+def test_a_database_that_refuses_hits_still_shows_pages() -> None:
+    refusing = Failing(psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT"))
+    assert asyncio.run(ask(Readiness(well, Recorder(refusing)))) == (200, {})
 
 
 def test_a_recorder_that_is_stuck_is_not_ready_until_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,4 +127,4 @@ def test_a_recorder_that_is_stuck_is_not_ready_until_it_goes_on(monkeypatch: pyt
 
 
 def test_what_django_finds_wrong_is_told_as_it_says() -> None:
-    assert asyncio.run(ask(Readiness(ill, Recorder(Refusing())))) == (503, {"database": "away"})
+    assert asyncio.run(ask(Readiness(ill, Recorder(Failing(OSError()))))) == (503, {"database": "away"})

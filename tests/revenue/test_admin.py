@@ -29,6 +29,8 @@ MODELS = [
     models.Attribution,
     models.FormerLine,
     models.FormerDecision,
+    models.Incident,
+    models.Setup,
 ]
 
 
@@ -83,6 +85,8 @@ def rows(site: Site) -> dict[str, object]:
         models.FormerDecision.objects.create(
             account=account, charge="ch_1", model="last", rules_version=1, decided_at=NOON, replaced_at=NOON
         ),
+        models.Incident.objects.create(site=site, kind="stopped", opened_at=NOON),
+        models.Setup.objects.create(site=site),
     ]  # fmt: skip
     return {row._meta.model_name: row for row in made}
 

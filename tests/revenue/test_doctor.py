@@ -26,6 +26,12 @@ HOUR = dt.timedelta(hours=1)
 Examine = Callable[[], dict[str, str]]
 
 
+@pytest.fixture(autouse=True)
+def only_mode(settings: Any) -> None:
+    """As for who runs a demo: there is no live mode that could be meant."""
+    settings.STRIPE_IS_SANDBOX = True
+
+
 @pytest.fixture
 def examine(site: Site) -> Examine:
     """Run the command; give the level of each cause. Its exit status must fit."""

@@ -297,7 +297,7 @@ def test_what_does_not_add_up_is_shown_with_the_revenue_and_in_the_settings(
     revenue, settings = (owner_client.get(page).content.decode() for page in pages)
 
     assert "not add up:" not in revenue
-    assert "None: each balance transaction of a sale has its line in the ledger" in settings
+    assert "Each balance transaction of a sale has its line in the ledger" in settings
     assert "In order since" in settings
 
 

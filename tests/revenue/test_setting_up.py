@@ -62,7 +62,7 @@ def test_the_steps_turn_green_and_the_connection_changes_by_itself(stack: Stack,
     expect(done).to_have_count(2)
 
     page.get_by_label("Stripe secret key").fill(stack.account.restricted_key)
-    page.get_by_label("Payment Links").check()
+    page.get_by_label("Integration method").select_option(label="Payment Links")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("[id^=standing-] .actions")).to_contain_text("Connected")
     expect(page.get_by_role("heading", name="Payment Links: my pages link to buy.stripe.com")).to_be_visible()

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from revenue import tasks
-from revenue.models import AttributionRules, Connection, Setup, Slice, StripeAccount
+from revenue.models import AttributionRules, Connection, Incident, Setup, Slice, StripeAccount
 from revenue.probing import NEEDS, new_key_url
 from revenue.ration import count_reads
 from revenue.sandbox import faults
@@ -74,7 +74,7 @@ def test_a_key_connects_the_site_and_is_read_at_once(
     assert Setup.objects.get().method == "payment_links"
     page = owner_client.get(SETTINGS)
     assert set(permissions(text_of(page)).values()) == {"Granted"}
-    assert "everything" in text_of(page)
+    assert "The key may read All that is needed" in text_of(page)
 
 
 def test_before_that_the_page_says_what_a_key_needs_and_where_to_make_it(owner_client: Client, site: Site) -> None:
@@ -253,26 +253,28 @@ def test_a_permission_that_is_lost_is_missing_until_the_list_is_read_again(
     sandbox.faults.always(faults.permission_missing("rak_dispute_read"), path="/v1/disputes")
     run()
     assert "Degraded Test" in state()
-    assert permissions(state()) == {need.name: "Missing" if need.name == "Disputes" else "Granted" for need in NEEDS}
+    assert "The key may read Not Disputes. What customers dispute would count as revenue." in state()
+    page = text_of(owner_client.get(SETTINGS))
+    assert permissions(page) == {need.name: "Missing" if need.name == "Disputes" else "Granted" for need in NEEDS}
     # A tick that does not try the list learns nothing new of it.
     run(drain=False)
-    assert permissions(state())["Disputes"] == "Missing"
+    assert "Not Disputes" in state()
     sandbox.faults.clear()
     run()
-    assert permissions(state())["Disputes"] == "Granted"
+    assert "The key may read All that is needed" in state()
     assert "Connected Test" in state()
 
 
 def test_a_key_is_checked_anew_when_somebody_asks(
-    owner_client: Client, state: Callable[[], str], sandbox: SandboxServer, connection: Connection
+    owner_client: Client, sandbox: SandboxServer, connection: Connection
 ) -> None:
     sandbox.faults.always(faults.permission_missing("rak_balance_read"), path="/v1/balance")
     answer = owner_client.post(f"{SETTINGS}{connection.pk}/check/", follow=True)
     assert "The key was checked" in text_of(answer)
-    assert permissions(state())["Balance"] == "Missing"
+    assert permissions(text_of(answer))["Balance"] == "Missing"
     sandbox.faults.clear()
-    owner_client.post(f"{SETTINGS}{connection.pk}/check/")
-    assert permissions(state())["Balance"] == "Granted"
+    answer = owner_client.post(f"{SETTINGS}{connection.pk}/check/", follow=True)
+    assert permissions(text_of(answer))["Balance"] == "Granted"
     sandbox.faults.always(faults.key_refused())
     answer = owner_client.post(f"{SETTINGS}{connection.pk}/check/", follow=True)
     assert "Stripe does not accept the key" in text_of(answer)
@@ -283,7 +285,8 @@ def test_a_key_that_nobody_looked_at_is_not_said_to_be_enough(
     owner_client: Client, state: Callable[[], str], connection: Connection
 ) -> None:
     Connection.objects.update(probed_at=None)
-    assert set(permissions(state()).values()) == {"Not checked"}
+    assert "The key may read Not checked yet" in state()
+    assert set(permissions(text_of(owner_client.get(SETTINGS))).values()) == {"Not checked"}
 
 
 @pytest.mark.parametrize(
@@ -418,3 +421,14 @@ def test_alerts_are_on_until_they_are_turned_off(owner_client: Client, connectio
     assert not Setup.objects.get().sends_alerts
     owner_client.post(f"{SETTINGS}alerts/", {"sends_alerts": "on"})
     assert Setup.objects.get().sends_alerts
+
+
+def test_what_was_told_and_is_not_over_is_shown_with_the_alerts(
+    owner_client: Client, site: Site, connection: Connection
+) -> None:
+    at = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+    Incident.objects.create(site=site, kind="healed", opened_at=at, ended_at=at)
+    Incident.objects.create(site=site, kind="stopped", opened_at=at)
+    page = text_of(owner_client.get(SETTINGS))
+    assert page.count("not over yet") == 1
+    assert "Told on 1 May 2026, 12:00, and not over yet: Stripe is not read any more." in page
