@@ -3,8 +3,10 @@
 import datetime as dt
 from typing import Annotated, TypedDict
 
+from revenue import coverage as covering
 from revenue import questions, report, stats
 from revenue.attribution import Model
+from revenue.facts import before_and_lately
 from revenue.kinds import KINDS
 from revenue.questions import Question
 from revenue.report import Currency, Earned, Money, Paid
@@ -140,8 +142,10 @@ def series(call: Call) -> RevenueSeries:
 def breakdown(call: Call) -> RevenueBreakdown:
     about = question(call)
     panel, page, limit = PANELS[call.told["name"]], call.told["page"], call.told["limit"]
-    found = stats.breakdown(about.asked, panel.by, about.model, about.currency, basis=about.basis)
     search = (call.told["search"] or "").lower()
+    # A search looks at names, which only Python knows; without one, no row after the page's last is looked at.
+    most = None if search else limit * page
+    found = stats.breakdown(about.asked, panel.by, about.model, about.currency, most, about.basis)
     rows = [row for row in (_row(panel, each) for each in found.rows) if search in row["label"].lower()]
     return {
         **about_revenue(call, about),
@@ -152,7 +156,40 @@ def breakdown(call: Call) -> RevenueBreakdown:
         "rows": rows[limit * (page - 1) : limit * page],
         "unattributed": {**report.earned(found.unattributed), "visitors": None} if found.unattributed else None,
         "page": page,
-        "has_next": len(rows) > limit * page,
+        "has_next": found.others is not None or len(rows) > limit * page,
+    }
+
+
+class CoveredWeek(TypedDict):
+    """Payments that wait for their view, and renewals that the site does not credit, are in neither count."""
+
+    first_on: Annotated[str, {"format": "date"}, "A Monday."]
+    attributed: int
+    total: int
+    share: Annotated[float | None, "Of the payments, 0 to 1; null without one."]
+
+
+class RevenueCoverage(About):
+    weeks: Annotated[list[CoveredWeek], "Each that the period touches, in order, up to now."]
+    has_dropped: Annotated[bool, "The share of the last seven days is clearly less than that of the four weeks before."]
+
+
+@endpoint("What share of the payments is credited to a visit, week by week", Scope.REVENUE, PERIOD)
+def coverage(call: Call) -> RevenueCoverage:
+    period = parameters.period(call)
+    weeks = covering.coverage(call.site, period.start_at, min(period.end_at, call.now))
+    return {
+        **about_visits(call, period),
+        "weeks": [
+            {
+                "first_on": week.first_on.isoformat(),
+                "attributed": week.attributed,
+                "total": week.total,
+                "share": None if week.share is None else round(week.share, 4),
+            }
+            for week in weeks
+        ],
+        "has_dropped": covering.has_dropped(*before_and_lately(call.site, call.now)),
     }
 
 
@@ -194,7 +231,7 @@ def question(call: Call) -> Question:
 
 def about_revenue(call: Call, about: Question) -> AboutRevenue:
     return {
-        **about_visits(call, about.visits),
+        **about_visits(call, about.visits.period),
         "model": about.model,
         "as_of": about.known_on.isoformat() if about.known_on else None,
         "is_made_up": about.is_made_up,

@@ -1,4 +1,5 @@
 """Who may see what: users, sites, memberships, share links, API tokens, and the one door to a site's pages.
 
-The lowest app: it imports no other. `periods` [pure] turns a period picker's words into moments.
+`access` is that door, `api` the one for programs. The lowest app: it imports no other. `periods`, `parameters` and
+`openapi` are pure.
 """

@@ -34,7 +34,7 @@ PACKAGES = (*APPS, "humblytics", "tests")
 
 # What a program reads with a token of the site.
 BY_TOKEN = {f"tracking:api-{name}" for name in ("live", "figures", "series", "breakdown")}
-BY_TOKEN |= {f"revenue:api-{name}" for name in ("figures", "series", "breakdown", "payments")}
+BY_TOKEN |= {f"revenue:api-{name}" for name in ("figures", "series", "breakdown", "coverage", "payments")}
 BY_TOKEN |= {"splittests:api-variants"}
 
 # What may be opened without logging in. Everything else is closed unless it is added here.

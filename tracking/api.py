@@ -11,7 +11,6 @@ from sites.parameters import choice
 from sites.periods import Period
 from tracking import stats, tables
 from tracking.parameters import BUCKET, COMPARISON, FILTERS, PAGES, PERIOD, SEARCH, question
-from tracking.questions import Question
 from tracking.stats import LIVE_MINUTES, Bucket, Point, Totals
 
 Day = Annotated[str, {"format": "date"}]
@@ -105,7 +104,7 @@ def figures(call: Call) -> TrafficFigures:
     counted = stats.totals(stats.ask(call.site, asked.period, asked.filters), call.now, asked.against)
     is_compared = asked.versus != "none"
     return {
-        **about(call, asked),
+        **about(call, asked.period),
         "figures": _figures(counted.current),
         "compared_with": days(asked.against) if is_compared else None,
         "before": _figures(counted.previous) if is_compared else None,
@@ -119,7 +118,7 @@ def series(call: Call) -> TrafficSeries:
     bucket = asked.chart_bucket
     is_compared = asked.versus != "none"
     return {
-        **about(call, asked),
+        **about(call, asked.period),
         "by": bucket,
         "points": [_point(each, bucket) for each in stats.over_time(now, bucket)],
         "compared_with": days(asked.against) if is_compared else None,
@@ -141,7 +140,7 @@ def breakdown(call: Call) -> TrafficBreakdown:
     table = tables.table(name, asked, counted, limit + 1, limit * (page - 1), call.told["search"] or "")
     keys = [_key(heading) for heading in table.columns[1:]]
     return {
-        **about(call, asked),
+        **about(call, asked.period),
         "breakdown": name,
         "title": table.title,
         "rows": [
@@ -159,8 +158,8 @@ def live(call: Call) -> LiveVisitors:
     return {"site": call.site.domain, "visitors": visitors, "minutes": LIVE_MINUTES}
 
 
-def about(call: Call, asked: Question) -> About:
-    return {"site": call.site.domain, "timezone": call.site.timezone, "period": days(asked.period)}
+def about(call: Call, period: Period) -> About:
+    return {"site": call.site.domain, "timezone": call.site.timezone, "period": days(period)}
 
 
 def days(period: Period) -> Days:

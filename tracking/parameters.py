@@ -58,14 +58,15 @@ def question(call: Call) -> Question:
     told = call.told
     if len({*told["filters"]}) > MOST_FILTERS:
         raise ParameterError("filters", f"There may be {MOST_FILTERS} filters.")
-    asked = Question(_period(call), filters.read(told["filters"]), told.get("versus", "none"))
+    asked = Question(period(call), filters.read(told["filters"]), told.get("versus", "none"))
     bucket = told.get("by")
     if bucket and bucket not in asked.buckets:
         raise ParameterError("by", f"{asked.period.days} days are not told by {bucket}.", asked.buckets)
     return Question(asked.period, asked.filters, asked.versus, Bucket(bucket) if bucket else None)
 
 
-def _period(call: Call) -> Period:
+def period(call: Call) -> Period:
+    """Read which days are asked about. Raise ParameterError."""
     name, first_on, last_on = (call.told[each.name] for each in PERIOD)
     if not (first_on or last_on):
         return periods.picked(name or periods.DEFAULT, call.now, call.site.zone)

@@ -194,6 +194,17 @@ def test_payments_are_told_with_their_visit_or_the_reason_why_not(
     assert [page["has_next"] for page in pages] == [True, True, False]
 
 
+def test_coverage_is_told_week_by_week(owner_client: Client, traded: dict[str, str], token: str) -> None:
+    found = told(token, "coverage?period=90d")
+    *before, last = found["weeks"]
+    assert len(before) in (12, 13)
+    assert {(week["total"], week["share"]) for week in before} == {(0, None)}
+    assert (last["attributed"], last["total"], last["share"]) == (3, 5, 0.6)
+    shown = owner_client.get("/shop.example/revenue/coverage/").context
+    assert (last["attributed"], last["total"]) == (shown["lately"].attributed, shown["lately"].total)
+    assert found["has_dropped"] == shown["has_dropped"]
+
+
 def test_what_was_known_on_a_day_is_told_as_such(traded: dict[str, str], token: str) -> None:
     yesterday = timezone.now().date() - dt.timedelta(days=1)
     found = told(token, f"figures?as_of={yesterday}")
