@@ -114,7 +114,9 @@ def report(site: Any) -> None:
     page = pages_of(site)
     test = SplitTest.objects.for_site(site).get()
     slow, yardsticks = [], []
-    for name in ("split-tests/", f"split-tests/{test.pk}/"):
+    results = f"split-tests/{test.pk}/"
+    parts = ("over-time/", "breakdown/device/", "breakdown/country/", "results.json")
+    for name in ("split-tests/", results, *(f"{results}{part}" for part in parts)):
         ask = page(name)
         took = median(lambda ask=ask: ask(""))
         yardsticks.append(median(lambda: run(YARDSTICK)))
