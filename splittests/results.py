@@ -80,7 +80,8 @@ RESULTS = f"""
     ORDER BY variant.id
 """
 
-# A line counts on the day it came, the charge's on the day it was paid.
+# A line counts on the day it came, the charge's on the day it was paid. Visitors are counted by quarters of an hour
+# first, since telling the day of each takes longer than all else; no zone's day begins within one.
 BY_DAY = f"""
     WITH {ORDERS},
     moves AS (
@@ -106,9 +107,12 @@ BY_DAY = f"""
         FROM steps GROUP BY variant_id, day
     ),
     seen AS (
-        SELECT variant_id, (first_at AT TIME ZONE %(zone)s)::date AS day, count(*) AS visitors
-        FROM splittests_exposed WHERE site_id = %(site)s AND test_id = %(test)s AND variant_id IS NOT NULL
-        GROUP BY variant_id, day
+        SELECT variant_id, (quarter AT TIME ZONE %(zone)s)::date AS day, sum(visitors)::bigint AS visitors
+        FROM (
+            SELECT variant_id, date_bin('15 minutes', first_at, 'epoch') AS quarter, count(*) AS visitors
+            FROM splittests_exposed WHERE site_id = %(site)s AND test_id = %(test)s AND variant_id IS NOT NULL
+            GROUP BY variant_id, quarter
+        ) quarters GROUP BY variant_id, day
     )
     SELECT day, variant_id, coalesce(visitors, 0), coalesce(conversions, 0), coalesce(kept, 0),
            coalesce(kept_squares, 0)
