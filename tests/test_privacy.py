@@ -280,7 +280,7 @@ def use_the_dashboard(client: Client) -> None:
 def new_token(client: Client) -> str:
     """Have the site's settings make a token for its server."""
     page = f"/{DOMAIN}/settings/sharing/"
-    shown = client.post_form_of(page, f"{page}tokens/", {"token-name": "server"})[2].decode()
+    shown = client.post_form_of(page, f"{page}tokens/", {"token-name": "server", "token-scope": "events"})[2].decode()
     token = re.search(r"hl_[\w-]{43}", shown)
     assert token, shown
     return token[0]
