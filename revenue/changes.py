@@ -14,7 +14,7 @@ from tracking.export import harmless
 
 # Which visit a payment is credited to, in the fewest words.
 _CREDITED = "concat_ws(' · ', nullif(decision.channel, ''), nullif(decision.source, ''))"
-ELSEWHERE = "Another site"
+ELSEWHERE = "another site"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def changes(asked: Asked, model: Model, known_at: dt.datetime, limit: int | None
 def _words(credit: str, reason: str, value: str) -> str:
     """Say whom a payment credits, or why nobody."""
     if credit == "nobody" and reason:
-        return f"Not attributed: {Reason(reason).sentence}"
+        return f"nobody: {Reason(reason).sentence}"
     return {"elsewhere": ELSEWHERE, "site": value}.get(credit, "")
 
 

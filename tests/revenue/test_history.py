@@ -145,7 +145,7 @@ def test_changes_are_told_one_by_one(
     now = moment(world)
     with django_assert_num_queries(1):
         found = changes(asked, MODEL, known_at)
-    not_seen = f"Not attributed: {Reason.UNKNOWN.sentence}"
+    not_seen = f"nobody: {Reason.UNKNOWN.sentence}"
     assert sorted(found, key=lambda each: str(each.charge)) == sorted(
         [
             Change(now, Kind.CHARGE, hidden, "eur", None, 4_000),
@@ -174,7 +174,7 @@ def test_the_page_shows_a_day_as_it_was_known_and_what_has_changed_since(
     assert hidden not in owner_client.get(f"{PAGE}payments/?{query}").content.decode()
     panel = " ".join(owner_client.get(f"{PAGE}changes/?{query}").content.decode().split())
     assert '<td class="number">€30.00</td> <td class="number">€70.00</td>' in panel
-    for text in (hidden, "Now <bdi>Email · Letter</bdi>", "after the period, counts on its own day"):
+    for text in (hidden, "Credited to <bdi>Email · Letter</bdi>", "after the period, counts on its own day"):
         assert text in panel
     rows = owner_client.get(f"{PAGE}export/changes.csv?{query}").content.decode().splitlines()
     assert len(rows) == 4
