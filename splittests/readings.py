@@ -185,10 +185,6 @@ class Reading:
         return _percents(self.belief.uplift) if self.belief else "–"
 
     @property
-    def once_text(self) -> str:
-        return _percents(self.once.uplift) if self.once and self.once.uplift else "–"
-
-    @property
     def chance_text(self) -> str:
         """Never all or nothing: the chance is rounded, and rests on a model."""
         if self.belief is None:

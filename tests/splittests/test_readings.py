@@ -272,7 +272,6 @@ def test_figures_are_given_with_their_ranges() -> None:
     assert (control.per_visitor_text, control.per_visitor_range) == ("€1.00", "€0.81 to €1.19")
     assert (control.average_order_text, control.net_text) == ("€10.00", "€1,000.00")
     assert (found.difference_text, found.uplift_text) == ("+€0.10", "+10.0% (-34.9% to +54.9%)")
-    assert found.once_text == "+10.0% (-18.2% to +38.2%)"
     assert found.believed_uplift_text == "+8.1% (-17.3% to +33.6%)"
     assert (found.chance_text, found.p_text) == ("73.5%", "p = 1.000")
     assert (found.risk_text, found.control_risk_text) == ("€0.02 (2.09%)", "€0.10 (10.22%)")
