@@ -85,6 +85,11 @@ def check(connection: Connection, now: dt.datetime) -> None:
     connection.save(update_fields=["lacking", "probed_at"])
 
 
+def described(connection: Connection) -> str:
+    """Say which key of which account the connection has, as the settings do."""
+    return f"{connection.account}: {connection.key_hint}"
+
+
 def disconnect(connection: Connection) -> None:
     """Destroy the key. What was read with it stays."""
     connection.sealed_key = connection.key_hint = connection.problem = ""

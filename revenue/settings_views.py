@@ -22,7 +22,9 @@ from revenue.models.setup import Method
 from revenue.probing import NEEDS, new_key_url
 from revenue.standing import proof
 from revenue.standing import standing as standing_of
-from sites.access import get_site_or_404
+from sites import audit
+from sites.access import get_site_or_404, signed_in
+from sites.audit import Action
 from sites.models import Role, Site
 from sites.script_tag import script_tag
 
@@ -33,6 +35,7 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.ADMIN)
     form = ConnectForm(request.POST or None, initial={"method": Setup.of(site).method})
     if form.is_valid() and (connection := form.connect(site, timezone.now())):
+        _note_key(request, connection)
         _sync_soon(connection)
         messages.success(request, f"Connected to {connection.account}. Its payments are being read.")
         return redirect("revenue:settings", domain)
@@ -46,11 +49,16 @@ def replace(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     """Put another key of the same account in the place of the one before."""
     connection = _connection(request, domain, number)
     form = _replace_form(connection, request.POST)
-    if form.is_valid() and form.connect(connection.site, timezone.now(), instead_of=connection):
+    if form.is_valid() and (replaced := form.connect(connection.site, timezone.now(), instead_of=connection)):
+        _note_key(request, replaced)
         _sync_soon(connection)
         messages.success(request, f"The key of {connection.account} is replaced. What it missed is being read.")
         return redirect("revenue:settings", domain)
     return _page(request, connection.site, ConnectForm(), {connection.pk: form})
+
+
+def _note_key(request: HttpRequest, connection: Connection) -> None:
+    audit.note(signed_in(request), Action.KEY_SET, connection.site, connecting.described(connection))
 
 
 def _replace_form(connection: Connection, data: Any = None) -> KeyForm:
@@ -183,7 +191,9 @@ def check(request: HttpRequest, domain: str, number: int) -> HttpResponse:
 @require_POST
 def disconnect(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     connection = _connection(request, domain, number)
-    connecting.disconnect(connection)
+    with transaction.atomic():
+        audit.note(signed_in(request), Action.KEY_REMOVED, connection.site, connecting.described(connection))
+        connecting.disconnect(connection)
     messages.success(request, f"Disconnected from {connection.account}. Its key is destroyed.")
     return redirect("revenue:settings", domain)
 

@@ -21,6 +21,7 @@ from revenue.questions import Question
 from revenue.stats import Totals
 from revenue.story import NoSuchPaymentError, tell
 from sites.access import get_site_or_404
+from sites.audit import exporting
 from sites.models import Site
 from tracking import questions as asking
 from tracking.charts import Count, bar_chart
@@ -133,6 +134,7 @@ def _chart(about: Question) -> dict[str, Any]:
     }
 
 
+@exporting
 def export_over_time(request: HttpRequest, domain: str) -> HttpResponse:
     """The chart's hours, days, weeks or months with all figures, as CSV."""
     site = get_site_or_404(request, domain)
@@ -163,6 +165,7 @@ def changes(request: HttpRequest, domain: str) -> HttpResponse:
     return render(request, "revenue/_changes.html", context)
 
 
+@exporting
 def export_changes(request: HttpRequest, domain: str) -> HttpResponse:
     """All that has changed since, as CSV."""
     site = get_site_or_404(request, domain)
@@ -235,6 +238,7 @@ def details(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     return render(request, "tracking/details.html", context)
 
 
+@exporting
 def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """All rows of a panel as CSV."""
     site = get_site_or_404(request, domain)
@@ -279,6 +283,7 @@ def payment(request: HttpRequest, domain: str, charge: str) -> HttpResponse:
     return render(request, "revenue/payment.html", context)
 
 
+@exporting
 def export_payments(request: HttpRequest, domain: str) -> HttpResponse:
     """The payments of the period and filters as CSV."""
     site = get_site_or_404(request, domain)

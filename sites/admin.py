@@ -1,9 +1,51 @@
-from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.db.models import Model
-from django.http import HttpRequest
+from collections.abc import Iterator
+from typing import Any
 
-from sites.models import ApiToken, Membership, ShareLink, Site, User
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.text import get_text_list
+
+from sites.access import signed_in
+from sites.audit import Action, note
+from sites.large_lists import BoundedPaginator
+from sites.models import ApiToken, AuditEntry, Membership, ShareLink, Site, User
+
+
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Notes what is changed here in the audit log, by the names of the fields; their values are not told."""
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
+        self._note(request, Action.ADDED, obj)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
+        self._note(request, Action.CHANGED, obj, get_text_list([str(each) for each in _changed(message)], "and"))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        for obj in queryset:
+            self._note(request, Action.DELETED, obj)
+        return super().log_deletions(request, queryset)
+
+    def _note(self, request: HttpRequest, action: Action, obj: Model, what: str = "") -> None:
+        site = obj if isinstance(obj, Site) else getattr(obj, "site", None)
+        subject = f"{obj._meta.verbose_name} {_described(obj)}"
+        note(signed_in(request), action, site, f"{subject}: {what}" if what else subject)
+
+
+def _described(obj: Model) -> str:
+    return f"{obj}, {obj.get_role_display()}" if isinstance(obj, Membership) else str(obj)
+
+
+def _changed(message: Any) -> Iterator[str]:
+    """Name what the admin says was changed: fields, and memberships that were edited with their site."""
+    for part in message if isinstance(message, list) else []:
+        for action, told in part.items():
+            fields = ", ".join(told.get("fields", []))
+            yield " ".join(filter(None, [action, told.get("name", ""), told.get("object", ""), fields]))
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -13,7 +55,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class EmailUserAdmin(UserAdmin):  # type: ignore[type-arg]
+class EmailUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     """Django's own, for users who are known by their e-mail address."""
 
     ordering = ("email",)
@@ -29,7 +71,7 @@ class EmailUserAdmin(UserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Site)
-class SiteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SiteAdmin(AuditedAdmin):
     list_display = ("domain", "timezone", "key", "created_at")
     search_fields = ("domain", "key")
     readonly_fields = ("key", "created_at")
@@ -41,7 +83,7 @@ class SiteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MembershipAdmin(AuditedAdmin):
     list_display = ("site", "user", "role")
     list_filter = ("role",)
     list_select_related = ("site", "user")
@@ -49,7 +91,7 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("site__domain", "user__email")
 
 
-class SecretAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SecretAdmin(AuditedAdmin):
     """What opens a site: who made it and when, never the secret itself; to delete it is to revoke it."""
 
     list_select_related = ("site",)
@@ -78,3 +120,27 @@ class ApiTokenAdmin(SecretAdmin):
     list_display = ("name", "site", "scope", "hint", "created_at", "used_at")
     list_filter = ("scope",)
     fields = ("site", "name", "scope", "hint", "created_at", "used_at")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Read only, as the table itself is."""
+
+    list_display = ("at", "actor", "action", "domain", "subject")
+    list_filter = ("action",)
+    search_fields = ("domain__exact", "actor__exact")
+    search_help_text = "A whole domain or e-mail address."
+    ordering = ("-pk",)
+    list_per_page = 50
+    paginator = BoundedPaginator
+    sortable_by = ()
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
+        return False

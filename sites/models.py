@@ -169,3 +169,38 @@ class ApiToken(models.Model):
 
     def may(self, scope: "ApiToken.Scope") -> bool:
         return scope == self.scope or (scope == self.Scope.TRAFFIC and self.scope == self.Scope.REVENUE)
+
+
+class AuditEntry(models.Model):
+    """Something that was done which others may ask about later. The database refuses to change or delete it."""
+
+    class Action(models.TextChoices):
+        SITE_ADDED = "site_added", "Added the site"
+        KEY_SET = "key_set", "Set a Stripe key"
+        KEY_REMOVED = "key_removed", "Destroyed a Stripe key"
+        TOKEN_MADE = "token_made", "Made an API token"
+        TOKEN_REVOKED = "token_revoked", "Revoked an API token"
+        LINK_MADE = "link_made", "Made a share link"
+        LINK_REVOKED = "link_revoked", "Revoked a share link"
+        EXPORTED = "exported", "Took a file"
+        ASKED = "asked", "Asked in the admin for a"
+        ADDED = "added", "Added in the admin"
+        CHANGED = "changed", "Changed in the admin"
+        DELETED = "deleted", "Deleted in the admin"
+
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.CharField(max_length=254, help_text="An e-mail address, “command line” or “share link”.")
+    action = models.CharField(max_length=20, choices=Action.choices)
+    # It outlives its site, and deleting a site must not touch it.
+    site = models.ForeignKey(
+        Site, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+", db_index=False
+    )
+    domain = models.CharField(max_length=253, blank=True)
+    subject = models.CharField(max_length=300, blank=True, help_text="What it was done to.")
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [models.Index(fields=["site", "id"], name="audit_entry_by_site")]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.get_action_display()} {self.subject}".strip()

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -10,7 +11,9 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from sites.access import get_site_or_404, open_link
+from sites import audit
+from sites.access import get_site_or_404, open_link, signed_in
+from sites.audit import Action
 from sites.forms import ShareForm, SharePasswordForm, TokenForm
 from sites.models import ApiToken, Role, ShareLink, Site
 from sites.sharing import TooManyGuessesError, is_right, link_of
@@ -28,7 +31,9 @@ def add_link(request: HttpRequest, domain: str) -> HttpResponse:
     form = ShareForm(request.POST, prefix="link")
     if not form.is_valid():
         return _page(request, site, form, TokenForm(prefix="token"))
-    link = form.share(site)
+    with transaction.atomic():
+        link = form.share(site)
+        audit.note(signed_in(request), Action.LINK_MADE, site, link.name)
     messages.success(request, f"“{link}” can be given away.")
     return redirect("sites:sharing", domain)
 
@@ -37,7 +42,9 @@ def add_link(request: HttpRequest, domain: str) -> HttpResponse:
 def revoke_link(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.ADMIN)
     link = get_object_or_404(ShareLink, site=site, pk=number)
-    link.delete()
+    with transaction.atomic():
+        link.delete()
+        audit.note(signed_in(request), Action.LINK_REVOKED, site, link.name)
     messages.success(request, f"“{link}” is revoked. Whoever had it open sees nothing more.")
     return redirect("sites:sharing", domain)
 
@@ -47,7 +54,12 @@ def add_token(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.ADMIN)
     form = TokenForm(request.POST, prefix="token")
     # Shown in the answer itself: anywhere that a redirect could find it again, it would have to be kept.
-    issued = form.issue(site) if form.is_valid() else ""
+    issued = ""
+    if form.is_valid():
+        with transaction.atomic():
+            issued = form.issue(site)
+            name, scope = form.cleaned_data["name"], form.instance.get_scope_display()
+            audit.note(signed_in(request), Action.TOKEN_MADE, site, f"{name} (…{issued[-4:]}): {scope}")
     return _page(request, site, ShareForm(prefix="link"), TokenForm(prefix="token") if issued else form, issued)
 
 
@@ -55,7 +67,9 @@ def add_token(request: HttpRequest, domain: str) -> HttpResponse:
 def revoke_token(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.ADMIN)
     token = get_object_or_404(ApiToken, site=site, pk=number)
-    token.delete()
+    with transaction.atomic():
+        token.delete()
+        audit.note(signed_in(request), Action.TOKEN_REVOKED, site, str(token))
     messages.success(request, f"“{token.name}” is revoked.")
     return redirect("sites:sharing", domain)
 

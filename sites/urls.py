@@ -10,6 +10,7 @@ urlpatterns = [
     path("sites/new/", views.new, name="new"),
     path("share/<slug:token>/", sharing_views.open_share, name="open-share"),
     path("<domain:domain>/settings/", views.settings, name="settings"),
+    path("<domain:domain>/settings/log/", views.log, name="log"),
     path("<domain:domain>/settings/sharing/", sharing_views.sharing, name="sharing"),
     path("<domain:domain>/settings/sharing/links/", sharing_views.add_link, name="add-link"),
     path("<domain:domain>/settings/sharing/links/<int:number>/revoke/", sharing_views.revoke_link, name="revoke-link"),

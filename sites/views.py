@@ -1,14 +1,19 @@
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django_htmx.http import HttpResponseClientRefresh
 
+from sites import audit
 from sites.access import get_site_or_404, signed_in
+from sites.audit import Action
 from sites.forms import SettingsForm, SiteForm
 from sites.models import Role, Site, time_zones
 from sites.script_tag import tags
+
+LOG_LENGTH = 50
 
 
 @login_not_required
@@ -28,7 +33,9 @@ def index(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     form = SiteForm(request.POST or None)
     if form.is_valid():
-        site = form.add(signed_in(request))
+        with transaction.atomic():
+            site = form.add(signed_in(request))
+            audit.note(signed_in(request), Action.SITE_ADDED, site)
         return redirect("tracking:dashboard", site.domain)
     return render(request, "sites/new.html", {"form": form, "time_zones": time_zones()})
 
@@ -52,3 +59,19 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
         }
         | tags(site),
     )
+
+
+def log(request: HttpRequest, domain: str) -> HttpResponse:
+    """Show what was done about the site, fifty entries at a time; `before` is the number of the entry to go on from."""
+    site = get_site_or_404(request, domain, Role.ADMIN)
+    before = request.GET.get("before", "")
+    number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    entries = audit.entries(site, number, LOG_LENGTH + 1)
+    context = {
+        "site": site,
+        "section": "settings",
+        "entries": entries[:LOG_LENGTH],
+        "is_first": number is None,
+        "has_more": len(entries) > LOG_LENGTH,
+    }
+    return render(request, "sites/log.html", context)

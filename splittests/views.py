@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from revenue import questions
 from sites import periods
 from sites.access import get_site_or_404
+from sites.audit import exporting
 from sites.models import Role, Site
 from splittests import earnings, export, looks
 from splittests import results as counting
@@ -87,6 +88,7 @@ def breakdown(request: HttpRequest, domain: str, test_id: int, by: str) -> HttpR
     return render(request, "splittests/_breakdown.html", context)
 
 
+@exporting
 def export_csv(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_site_or_404(request, domain)
     test = _test_or_404(site, test_id)
@@ -96,6 +98,7 @@ def export_csv(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     return response
 
 
+@exporting
 def export_json(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_site_or_404(request, domain)
     test = _test_or_404(site, test_id)
@@ -125,6 +128,7 @@ def revenue(request: HttpRequest, domain: str) -> HttpResponse:
     return render(request, "splittests/_revenue.html", context)
 
 
+@exporting
 def export_revenue(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     about = questions.read(request.GET, site, timezone.now())

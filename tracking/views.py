@@ -9,6 +9,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from sites import periods
 from sites.access import get_shown_site_or_404, get_site_or_404, shareable
+from sites.audit import exporting
 from sites.models import Site
 from sites.script_tag import script_tag, script_url, tags
 from tracking import export, questions, stats, tables
@@ -175,6 +176,7 @@ def details(request: HttpRequest, domain: str, name: str) -> HttpResponse:
 
 
 @shareable
+@exporting
 def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """All rows of a panel as CSV; shares are 0 to 1, times are seconds."""
     site = get_shown_site_or_404(request, domain)
@@ -183,6 +185,7 @@ def export_panel(request: HttpRequest, domain: str, name: str) -> HttpResponse:
 
 
 @shareable
+@exporting
 def export_over_time(request: HttpRequest, domain: str) -> HttpResponse:
     """The chart's hours, days, weeks or months with all headline figures, as CSV."""
     site = get_shown_site_or_404(request, domain)

@@ -19,7 +19,7 @@ from revenue.sandbox.accounts import READ_PERMISSIONS, Account
 from revenue.sandbox.http import SandboxServer
 from revenue.sandbox.world import World
 from revenue.streams import LISTS
-from sites.models import Role, Site
+from sites.models import AuditEntry, Role, Site
 from tests.factories import MembershipFactory
 from tests.revenue.conftest import moment
 
@@ -75,6 +75,26 @@ def test_a_key_connects_the_site_and_is_read_at_once(
     page = owner_client.get(SETTINGS)
     assert set(permissions(text_of(page)).values()) == {"Granted"}
     assert "The key may read All that is needed" in text_of(page)
+
+
+def test_who_sets_replaces_and_destroys_a_key_is_noted_without_the_key(
+    owner_client: Client, site: Site, account: Account, world: World, sandbox: SandboxServer
+) -> None:
+    enter(owner_client, account.secret_key)
+    pk = Connection.objects.get().pk
+    other = world.add_restricted_key(account, READ_PERMISSIONS)
+    owner_client.post(f"{SETTINGS}{pk}/replace/", {"secret_key": other})
+    owner_client.post(f"{SETTINGS}{pk}/disconnect/")
+    enter(owner_client, KEY)
+    noted = AuditEntry.objects.order_by("pk").values_list("actor", "action", "domain", "subject")
+    assert list(noted) == [
+        ("owner@example.com", action, site.domain, f"{account.id} (test): {kind}_test_…{key[-4:]}")
+        for action, kind, key in (
+            ("key_set", "sk", account.secret_key),
+            ("key_set", "rk", other),
+            ("key_removed", "rk", other),
+        )
+    ]
 
 
 def test_before_that_the_page_says_what_a_key_needs_and_where_to_make_it(owner_client: Client, site: Site) -> None:

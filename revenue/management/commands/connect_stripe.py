@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from revenue.connecting import ConnectError, connect
+from revenue.connecting import ConnectError, connect, described
 from revenue.stripe_client import KeyShapeError
+from sites import audit
 from sites.models import Site
 
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from error
         except ConnectError as error:
             raise CommandError(str(error)) from error
+        audit.note(audit.COMMAND_LINE, audit.Action.KEY_SET, site, described(connection))
         self.stdout.write(
             f"{domain} is connected to Stripe account {connection.account}. Next: manage.py sync_revenue {domain}"
         )

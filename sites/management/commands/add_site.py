@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import MaxLengthValidator, validate_email
 from django.db import transaction
 
+from sites import audit
 from sites.forms import SiteForm
 from sites.models import User
 from sites.script_tag import script_tag
@@ -37,6 +38,7 @@ class Command(BaseCommand):
             sentences = " ".join(f"{name}: {error}" for name, errors in form.errors.items() for error in errors)
             raise CommandError(sentences, returncode=1 if known else 2)
         site = form.add(self.user(owner) if owner else None)
+        audit.note(audit.COMMAND_LINE, audit.Action.SITE_ADDED, site, f"owner {owner}" if owner else "")
         self.stdout.write(script_tag(site))
 
     def user(self, email: str) -> User:
