@@ -3,12 +3,17 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from revenue import tasks
+from revenue.attribution import Evidence, Model, Reason
+from revenue.crediting import decide_anew
+from revenue.ledger import SALE_CATEGORIES
 from revenue.models import (
     Attribution,
     BalanceTransaction,
@@ -30,6 +35,10 @@ from revenue.models import (
     StripeAccount,
 )
 from revenue.money import format_money
+from sites.access import signed_in
+from sites.audit import Action, note
+from sites.large_lists import MOST, BoundedPaginator, one_of
+from tracking.sources import Channel
 
 
 @admin.display(description="lines")
@@ -41,9 +50,14 @@ def ledger_lines(row: Any) -> SafeString:
     return format_html('<a href="{}">Ledger</a>', address) if charge else SafeString("")
 
 
-@admin.display(description="amount", ordering="amount")
+@admin.display(description="amount")
 def money(row: Any) -> str:
     return format_money(row.amount, row.currency)
+
+
+WARNINGS = ("warning_needs_response", "warning_under_review", "warning_closed")
+DISPUTES = (*WARNINGS, "needs_response", "under_review", "won", "lost", "prevented")
+CATEGORIES = SALE_CATEGORIES | {"payout", "fee", "transfer", "other_adjustment"}
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -53,6 +67,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_facets = admin.ShowFacets.NEVER
     list_select_related: ClassVar[bool | tuple[str, ...]] = True
     list_per_page = 50
+    paginator = BoundedPaginator
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -64,10 +79,21 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-class MirroredAdmin(ReadOnlyAdmin):
-    # Ids are looked up whole: any other way would read the whole table.
-    search_help_text = "A whole id."
-    ordering = ("-created_at",)
+class LargeAdmin(ReadOnlyAdmin):
+    """Of a table with millions of rows: what is asked for is found by an index, or the list goes by the newest rows."""
+
+    search_help_text = f"A whole id. The list goes as far as {MOST:,} rows."
+    ordering = ("-pk",)
+    sortable_by = ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if search_term:
+            # The indexes begin with the account. The numbers themselves, not a subquery: only they are sure to be used.
+            accounts = list(StripeAccount.objects.values_list("pk", flat=True))
+            queryset = queryset.filter(account__in=accounts)
+        return super().get_search_results(request, queryset, search_term.strip())
 
 
 @admin.register(StripeAccount)
@@ -84,6 +110,34 @@ class ConnectionAdmin(ReadOnlyAdmin):
     search_fields = ("site__domain", "account__acct_id")
     # The encrypted key is nobody's business here, either.
     exclude = ("sealed_key",)
+    actions = ("sync_now", "verify", "credit_anew")
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may have work done, although nobody edits a connection here."""
+        return signed_in(request).has_perm("revenue.change_connection")
+
+    @admin.action(description="Sync now", permissions=["act"])
+    def sync_now(self, request: HttpRequest, connections: QuerySet[Connection]) -> None:
+        self._ask(request, connections, tasks.sync_connection, "sync")
+
+    @admin.action(description="Verify: prove the books against Stripe’s balance", permissions=["act"])
+    def verify(self, request: HttpRequest, connections: QuerySet[Connection]) -> None:
+        self._ask(request, connections, tasks.verify_connection, "proof")
+
+    @admin.action(description="Re-attribute: credit all payments again", permissions=["act"])
+    def credit_anew(self, request: HttpRequest, connections: QuerySet[Connection]) -> None:
+        for connection in connections.select_related("account"):
+            decide_anew(connection.account)
+        self._ask(request, connections, tasks.sync_connection, "new attribution")
+
+    def _ask(self, request: HttpRequest, connections: QuerySet[Connection], task: Any, what: str) -> None:
+        """Queue the task for each connection that has a key."""
+        asked = list(connections.exclude(sealed_key="").select_related("site", "account"))
+        for connection in asked:
+            task.delay(connection.pk)
+            note(signed_in(request), Action.ASKED, connection.site, f"{what} of {connection.account}")
+        names = ", ".join(str(connection) for connection in asked) or "no connection: none of them has a key"
+        self.message_user(request, f"The worker is asked for a {what}: {names}.")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # type: ignore[override]
         # Filters by its beginning would spell the sealed key out.
@@ -134,100 +188,105 @@ class ReadCountAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CheckoutSession)
-class CheckoutSessionAdmin(MirroredAdmin):
+class CheckoutSessionAdmin(LargeAdmin):
     list_display = ("stripe_id", "total", "status", "payment_status", "created_at", "view_id", "account")
-    list_filter = ("status", "payment_status", "mode", "account")
-    search_fields = (
-        "stripe_id__exact",
-        "payment_intent__exact",
-        "subscription__exact",
-        "view_id__exact",
-        "client_reference_id__exact",
+    list_filter = (
+        one_of("status", ("open", "complete", "expired")),
+        one_of("payment_status", ("paid", "unpaid", "no_payment_required")),
+        one_of("mode", ("payment", "subscription", "setup")),
+        "account",
     )
+    search_fields = ("stripe_id__exact", "payment_intent__exact", "subscription__exact")
 
-    @admin.display(description="total", ordering="amount_total")
+    @admin.display(description="total")
     def total(self, row: CheckoutSession) -> str:
         return "–" if row.amount_total is None else format_money(row.amount_total, row.currency)
 
 
 @admin.register(Charge)
-class ChargeAdmin(MirroredAdmin):
+class ChargeAdmin(LargeAdmin):
     list_display = ("stripe_id", money, "refunded", "status", "captured", ledger_lines, "created_at", "account")
-    list_filter = ("status", "captured", "currency", "account")
-    search_fields = ("stripe_id__exact", "payment_intent__exact", "view_id__exact")
+    list_filter = (one_of("status", ("succeeded", "pending", "failed")), "captured", "account")
+    search_fields = ("stripe_id__exact", "payment_intent__exact")
 
-    @admin.display(description="refunded", ordering="amount_refunded")
+    @admin.display(description="refunded")
     def refunded(self, row: Charge) -> str:
         return format_money(row.amount_refunded, row.currency)
 
 
 @admin.register(Refund)
-class RefundAdmin(MirroredAdmin):
+class RefundAdmin(LargeAdmin):
     list_display = ("stripe_id", money, "status", "charge", ledger_lines, "created_at", "account")
-    list_filter = ("status", "account")
+    list_filter = (
+        one_of("status", ("pending", "requires_action", "succeeded", "failed", "canceled")),
+        "account",
+    )
     search_fields = ("stripe_id__exact", "charge__exact")
 
 
 @admin.register(Dispute)
-class DisputeAdmin(MirroredAdmin):
+class DisputeAdmin(LargeAdmin):
     list_display = ("stripe_id", money, "status", "charge", ledger_lines, "created_at", "account")
-    list_filter = ("status", "account")
+    list_filter = (one_of("status", DISPUTES), "account")
     search_fields = ("stripe_id__exact", "charge__exact")
 
 
 @admin.register(InvoicePayment)
-class InvoicePaymentAdmin(MirroredAdmin):
+class InvoicePaymentAdmin(LargeAdmin):
     list_display = ("stripe_id", "paid", "status", "type", "payment_intent", "subscription", "created_at", "account")
-    list_filter = ("status", "type", "account")
+    list_filter = (
+        one_of("status", ("open", "paid", "canceled")),
+        one_of("type", ("payment_intent", "charge", "payment_record")),
+        "account",
+    )
     search_fields = ("stripe_id__exact", "payment_intent__exact", "subscription__exact")
 
-    @admin.display(description="amount", ordering="amount_paid")
+    @admin.display(description="amount")
     def paid(self, row: InvoicePayment) -> str:
         return "–" if row.amount_paid is None else format_money(row.amount_paid, row.currency)
 
 
 @admin.register(BalanceTransaction)
-class BalanceTransactionAdmin(MirroredAdmin):
+class BalanceTransactionAdmin(LargeAdmin):
     list_display = ("stripe_id", money, "cost", "type", "source", ledger_lines, "created_at", "account")
-    list_filter = ("reporting_category", "account")
+    list_filter = (one_of("reporting_category", CATEGORIES), "account")
     search_fields = ("stripe_id__exact", "source__exact", "charge__exact")
 
-    @admin.display(description="fee", ordering="fee")
+    @admin.display(description="fee")
     def cost(self, row: BalanceTransaction) -> str:
         return format_money(row.fee, row.currency)
 
 
 @admin.register(LedgerLine)
-class LedgerLineAdmin(ReadOnlyAdmin):
+class LedgerLineAdmin(LargeAdmin):
     list_display = ("key", money, "kind", "charge", "balance_transaction", "occurred_at", "account")
-    list_filter = ("kind", "currency", "account")
+    list_filter = ("kind", "account")
     search_fields = ("key__exact", "charge__exact", "balance_transaction__exact")
-    search_help_text = "A whole id."
-    ordering = ("-occurred_at",)
 
 
 @admin.register(Attribution)
-class AttributionAdmin(ReadOnlyAdmin):
+class AttributionAdmin(LargeAdmin):
     list_display = ("charge", "account", "model", "site", "channel", "source", "reason", "evidence", "decided_at")
-    list_filter = ("model", "reason", "evidence", "channel")
+    list_filter = (
+        one_of("model", Model),
+        one_of("reason", Reason),
+        one_of("evidence", Evidence),
+        one_of("channel", Channel),
+    )
     list_select_related = ("account", "site")
-    search_fields = ("charge__exact", "carried_id__exact")
-    search_help_text = "A whole id."
+    search_fields = ("charge__exact",)
 
 
 @admin.register(FormerLine)
-class FormerLineAdmin(ReadOnlyAdmin):
+class FormerLineAdmin(LargeAdmin):
     list_display = ("key", money, "kind", "charge", "occurred_at", "booked_at", "replaced_at", "account")
     list_filter = ("kind", "account")
     search_fields = ("key__exact", "charge__exact")
-    search_help_text = "A whole id."
-    ordering = ("-replaced_at",)
 
 
 @admin.register(FormerDecision)
-class FormerDecisionAdmin(ReadOnlyAdmin):
+class FormerDecisionAdmin(LargeAdmin):
     list_display = ("charge", "account", "model", "site", "channel", "source", "reason", "decided_at", "replaced_at")
-    list_filter = ("model", "reason")
+    list_filter = (one_of("model", Model), one_of("reason", Reason))
     list_select_related = ("account", "site")
     search_fields = ("charge__exact",)
-    search_help_text = "A whole id."

@@ -16,6 +16,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from sites.large_lists import MOST, BoundedPaginator
 from sites.models import Site
 from tracking import goals
 from tracking.models import EmailReport, Event, Goal, Intake, SourceRule, View, Visit
@@ -53,7 +54,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("site", DaysFilter)
     list_select_related = ("site",)
     search_fields = ("id",)
-    search_help_text = "The id, in full."
+    search_help_text = f"The id, in full. The list goes as far as {MOST:,} rows."
+    paginator = BoundedPaginator
+    sortable_by = ()
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
 

@@ -2,12 +2,16 @@ import datetime as dt
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from revenue import models
+from revenue import models, tasks
 from revenue.secrecy import Secret
-from sites.models import Site
+from sites.large_lists import BoundedPaginator
+from sites.models import AuditEntry, Site
 from tests.factories import UserFactory
 
 NOON = dt.datetime(2026, 5, 10, 12, tzinfo=dt.UTC)
@@ -45,14 +49,14 @@ def staff(db: None) -> Client:
 def rows(site: Site) -> dict[str, object]:
     """One row of each model, by the model's name."""
     account = models.StripeAccount.objects.create(acct_id="acct_1", livemode=False)
-    connection = models.Connection(site=site, account=account, connected_at=NOON)
-    connection.seal_key(KEY)
-    connection.save()
+    connected = models.Connection(site=site, account=account, connected_at=NOON)
+    connected.seal_key(KEY)
+    connected.save()
     of = {"account": account, "created_at": NOON, "observed_at": NOON}
     money = {"amount": 123_450, "currency": "eur"}
     made = [
         account,
-        connection,
+        connected,
         models.Stream.objects.create(account=account, name="charges"),
         models.Slice.objects.create(account=account, name="charge", until_at=NOON, is_known=False),
         models.Finding.objects.create(account=account, kind="healed", subject="ch_1", found_at=NOON),
@@ -140,3 +144,103 @@ def test_a_search_is_for_a_whole_id(staff: Client, rows: dict[str, object]) -> N
     assert "€1,234.50" in page
     page = staff.get(address(models.Charge, "changelist"), {"q": "ch_"}).content.decode()
     assert "€1,234.50" not in page
+
+
+LARGE = [
+    *(models.CheckoutSession, models.Charge, models.Refund, models.Dispute, models.InvoicePayment),
+    *(models.BalanceTransaction, models.LedgerLine, models.Attribution, models.FormerLine, models.FormerDecision),
+]
+
+
+def asked_by(client: Client, page: str, **query: str) -> list[str]:
+    """The questions about revenue's large tables that a page puts to the database."""
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(page, query).status_code == 200
+    tables = [f'FROM "{model._meta.db_table}"' for model in LARGE]
+    return [each["sql"] for each in captured if any(table in each["sql"] for table in tables)]
+
+
+@pytest.mark.parametrize("model", LARGE)
+def test_no_list_of_a_large_table_reads_all_of_it(
+    model: type[object], staff: Client, rows: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question stops after some rows, and is led to them by an index."""
+    # As if there were several pages: one page alone is read without a limit.
+    counted = BoundedPaginator.count.func
+    monkeypatch.setattr(BoundedPaginator, "count", property(lambda paginator: counted(paginator) + 100))
+    listed = address(model, "changelist")
+    searched = asked_by(staff, listed, q="ch_1")
+    questions = [*asked_by(staff, listed), *searched, *asked_by(staff, listed, account="1", p="1")]
+    assert len(questions) >= 4
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        for question in questions:
+            assert " LIMIT " in question
+            assert "DISTINCT" not in question
+            assert "LIKE" not in question
+            cursor.execute(f"EXPLAIN {question}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert f"Seq Scan on {model._meta.db_table}" not in plan
+            # What is found by its id may be put in order, the whole table may not.
+            assert question in searched or "Sort" not in plan
+
+
+def test_every_large_list_is_bounded() -> None:
+    assert {admin.site._registry[model].paginator for model in LARGE} == {BoundedPaginator}
+    assert {admin.site._registry[model].sortable_by for model in LARGE} == {()}
+
+
+def test_a_filter_keeps_what_has_the_value(staff: Client, rows: dict[str, object]) -> None:
+    charge = rows["charge"]
+    assert isinstance(charge, models.Charge)
+    models.Charge.objects.filter(pk=charge.pk).update(status="failed")
+    listed = address(models.Charge, "changelist")
+    assert "€1,234.50" in staff.get(listed, {"status": "failed"}).content.decode()
+    assert "€1,234.50" not in staff.get(listed, {"status": "succeeded"}).content.decode()
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The tasks that were asked for; there is no queue here."""
+    found: list[tuple[str, int]] = []
+    for task in (tasks.sync_connection, tasks.verify_connection):
+        monkeypatch.setattr(task, "delay", lambda pk, name=task.name: found.append((name, pk)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("action", "task"),
+    [
+        ("sync_now", "revenue.sync_connection"),
+        ("verify", "revenue.verify_connection"),
+        ("credit_anew", "revenue.sync_connection"),
+    ],
+)
+def test_an_action_is_queued_for_connections_with_a_key_and_noted(
+    staff: Client, rows: dict[str, object], queued: list[tuple[str, int]], action: str, task: str
+) -> None:
+    connected = rows["connection"]
+    assert isinstance(connected, models.Connection)
+    other = models.StripeAccount.objects.create(acct_id="acct_2", livemode=False)
+    gone = models.Connection.objects.create(site=connected.site, account=other, connected_at=NOON)
+    chosen = {"action": action, "_selected_action": [connected.pk, gone.pk]}
+    page = staff.post(address(models.Connection, "changelist"), chosen, follow=True).content.decode()
+    assert "The worker is asked for a " in page
+    assert str(gone) not in page.partition("The worker is asked")[2].partition("</li>")[0]
+    assert queued == [(task, connected.pk)]
+    version = models.Attribution.objects.get().rules_version
+    assert (version == 0) == (action == "credit_anew")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.site, "acct_1" in entry.subject) == ("asked", connected.site, True)
+
+
+def test_who_may_only_look_is_offered_no_action(rows: dict[str, object], queued: list[tuple[str, int]]) -> None:
+    reader = UserFactory(is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_connection"))
+    client = Client()
+    client.force_login(reader)
+    listed, connected = address(models.Connection, "changelist"), rows["connection"]
+    assert isinstance(connected, models.Connection)
+    assert "sync_now" not in client.get(listed).content.decode()
+    client.post(listed, {"action": "sync_now", "_selected_action": connected.pk})
+    assert queued == []
