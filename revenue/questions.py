@@ -58,11 +58,6 @@ class Question:
         return self.visits.with_beside("currency", self.currency)
 
     @property
-    def pairs_of_now(self) -> list[tuple[str, str]]:
-        """The parameters that ask for the same as it is known now."""
-        return [pair for pair in self.visits.pairs if pair[0] != "as_of"]
-
-    @property
     def now(self) -> "Question":
         """The same as it is known now."""
         visits = replace(self.visits, beside=tuple(pair for pair in self.visits.beside if pair[0] != "as_of"))
