@@ -29,7 +29,7 @@ def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+    page.on("console", lambda told: complaints.append(f"{told.text} {told.location}") if told.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(stack.url)
     page.get_by_label("E-mail").fill(EMAIL)
@@ -88,8 +88,13 @@ def test_the_steps_turn_green_and_the_connection_changes_by_itself(stack: Stack,
 
 
 def test_the_page_fits_a_phone_whatever_is_open(stack: Stack, page: Page) -> None:
+    stack.manage("add_site", "phone.example", "--owner", EMAIL)
+    file = stack.folder / "key"
+    file.write_text(stack.account.secret_key)
+    stack.manage("connect_stripe", "phone.example", "--key-file", str(file))
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{stack.url}/{DOMAIN}/settings/revenue/")
+    page.goto(f"{stack.url}/phone.example/settings/revenue/")
+    expect(page.get_by_text("Disconnect…")).to_be_visible()
     for summary in page.locator("details:not(.menu) > summary").all():
         if not summary.evaluate("(each) => each.parentElement.open"):
             summary.click()
