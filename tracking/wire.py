@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from django.conf import settings
-
 from tracking.hits import LONGEST_BODY_WITH_PROPS, Refusal, RefusedError
 
 Message = MutableMapping[str, Any]
@@ -14,14 +12,11 @@ Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 BODY_SECONDS = 10.0
-# As Django's own answers say it.
-STRICT_TRANSPORT = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
 ALWAYS: list[Header] = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
-    *([(b"strict-transport-security", STRICT_TRANSPORT.encode())] if settings.SECURE else []),
 ]
 
 

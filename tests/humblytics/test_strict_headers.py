@@ -18,6 +18,9 @@ from tests.test_conventions import ROUTES
 
 ANYWHERE = ["/", "/nowhere/", "/admin/nowhere/", "/static/css/humblytics.css", "/static/nowhere.css", "/shop.example"]
 
+# What tells a browser to stay on https.
+HANDED_ON = {"/login/": True, "/": True, "/js/nothere.js": False}
+
 
 def lacking(headers: Mapping[str, str]) -> list[str]:
     """Name what an answer does not forbid."""
@@ -107,6 +110,16 @@ def test_what_django_refuses_or_fails_at_is_answered_strictly(
     assert {status: lacking(response.headers) for status, response in [*refused.items(), (0, host)]} == {
         key: [] for key in [*refused, 0]
     }
+
+
+def test_pages_stay_on_https_and_what_sites_hand_on_says_nothing_of_it(
+    client: Client, site: Site, settings: Any
+) -> None:
+    settings.SECURE_HSTS_SECONDS = 60
+    told = {path: "Strict-Transport-Security" in client.get(path, secure=True).headers for path in HANDED_ON}
+    assert told == HANDED_ON
+    scope = {"method": "POST", "path": "/collect", "headers": [], "client": ("203.0.113.7", 1)}
+    assert "strict-transport-security" not in asyncio.run(exchange(Application(), scope, b"{"))[1]
 
 
 async def nothing(scope: Any, receive: Any, send: Any) -> None:
