@@ -17,8 +17,8 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from revenue.coverage import has_dropped
-from revenue.facts import before_and_lately, reading
+from revenue.coverage import before_and_lately, coverages, has_dropped
+from revenue.facts import reading
 from revenue.health import KEY_TROUBLE, is_stopped
 from revenue.models import Connection, Finding, Incident, Setup
 from revenue.models.findings import FindingKind
@@ -140,13 +140,14 @@ def _stopped(connected: list[Connection], now: dt.datetime) -> Trouble | None:
 def _dropped(site: Site, now: dt.datetime) -> Trouble | None:
     known = Incident.objects.filter(site=site, kind=IncidentKind.COVERAGE, ended_at=None).first()
     # What is low for weeks would seem usual: while it lasts it is compared with the time before it began.
-    before, lately = before_and_lately(site, known.opened_at if known else now)[0], before_and_lately(site, now)[1]
+    usual, _ = before_and_lately(known.opened_at if known else now)
+    before, lately = coverages(site, [usual, before_and_lately(now)[1]])
     if not has_dropped(before, lately):
         return None
     credited, paid = sum(week.attributed for week in lately), sum(week.total for week in lately)
-    usual = sum(week.attributed for week in before) / sum(week.total for week in before)
+    share = sum(week.attributed for week in before) / sum(week.total for week in before)
     return Trouble(
-        (f"Of the {paid} payments of the last 7 days, {credited} are credited to a visit. Before, {usual:.0%} were.",),
+        (f"Of the {paid} payments of the last 7 days, {credited} are credited to a visit. Before, {share:.0%} were.",),
         "See what has changed in the checkout. The Revenue page says for each payment why no visit is credited.",
     )
 

@@ -6,7 +6,6 @@ from typing import Annotated, TypedDict
 from revenue import coverage as covering
 from revenue import questions, report, stats
 from revenue.attribution import Model
-from revenue.facts import before_and_lately
 from revenue.kinds import KINDS
 from revenue.questions import Question
 from revenue.report import Currency, Earned, Money, Paid
@@ -177,7 +176,8 @@ class RevenueCoverage(About):
 @endpoint("What share of the payments is credited to a visit, week by week", Scope.REVENUE, PERIOD)
 def coverage(call: Call) -> RevenueCoverage:
     period = parameters.period(call)
-    weeks = covering.coverage(call.site, period.start_at, min(period.end_at, call.now))
+    asked = (period.start_at, min(period.end_at, call.now))
+    weeks, before, lately = covering.coverages(call.site, [asked, *covering.before_and_lately(call.now)])
     return {
         **about_visits(call, period),
         "weeks": [
@@ -189,7 +189,7 @@ def coverage(call: Call) -> RevenueCoverage:
             }
             for week in weeks
         ],
-        "has_dropped": covering.has_dropped(*before_and_lately(call.site, call.now)),
+        "has_dropped": covering.has_dropped(before, lately),
     }
 
 

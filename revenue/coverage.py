@@ -4,7 +4,7 @@ hide a checkout that has stopped to carry the view id.
 
 import datetime as dt
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -18,6 +18,7 @@ NOT_COUNTED = (Reason.WAITING, Reason.RENEWAL)
 # A drop is told of when it is as large as this, and larger than chance makes it: by three standard errors.
 LEAST_DROP = 0.1
 STANDARD_ERRORS = 3
+LATELY, BEFORE = dt.timedelta(days=7), dt.timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +35,70 @@ class Week:
         return self.attributed / self.total if self.total else None
 
 
+Span = tuple[dt.datetime, dt.datetime]
+
+
 def coverage(site: Site, since: dt.datetime, until: dt.datetime) -> list[Week]:
     """Give a row for each week, by the site's clock, that touches the span from `since` up to before `until`.
 
     Only payments in the span are counted. Those credited to another site, those whose view may still arrive, and
     renewals that the site does not want credited are in neither count.
     """
+    return coverages(site, [(since, until)])[0]
+
+
+def coverages(site: Site, spans: Sequence[Span]) -> list[list[Week]]:
+    """Give the coverage of several spans, which may overlap, in one query."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH paid AS (
-                SELECT date_trunc('week', line.occurred_at AT TIME ZONE %(zone)s)::date AS week,
+            WITH span AS (
+                SELECT * FROM unnest(%(sinces)s::timestamptz[], %(untils)s::timestamptz[])
+                WITH ORDINALITY AS span (since, until, number)
+            ),
+            paid AS (
+                SELECT line.occurred_at, date_trunc('week', line.occurred_at AT TIME ZONE %(zone)s)::date AS week,
                        coalesce(decision.reason, %(waiting)s) AS reason
                 FROM revenue_ledgerline line
                 LEFT JOIN revenue_attribution decision
                   ON decision.account_id = line.account_id AND decision.charge = line.charge
                  AND decision.model = %(model)s
                 WHERE line.account_id IN ({COUNTED_ACCOUNTS}) AND line.kind = 'charge'
-                  AND line.occurred_at >= %(since)s AND line.occurred_at < %(until)s
+                  AND line.occurred_at >= %(first)s AND line.occurred_at < %(last)s
                   AND (decision.reason IS NULL OR decision.reason <> '' OR decision.site_id = %(site)s)
             )
-            SELECT moment::date, count(*) FILTER (WHERE reason = ''), count(reason)
-            FROM generate_series(
-                date_trunc('week', %(since)s AT TIME ZONE %(zone)s),
-                (%(until)s AT TIME ZONE %(zone)s) - interval '1 microsecond',
+            SELECT number, moment::date, count(*) FILTER (WHERE reason = ''), count(reason)
+            FROM span
+            CROSS JOIN generate_series(
+                date_trunc('week', since AT TIME ZONE %(zone)s),
+                (until AT TIME ZONE %(zone)s) - interval '1 microsecond',
                 interval '1 week'
             ) moment
-            LEFT JOIN paid ON paid.week = moment::date AND reason <> ALL(%(not_counted)s)
-            GROUP BY moment ORDER BY moment
+            LEFT JOIN paid ON paid.week = moment::date AND occurred_at >= since AND occurred_at < until
+                          AND reason <> ALL(%(not_counted)s)
+            GROUP BY number, moment ORDER BY number, moment
             """,
             {
                 "site": site.pk,
                 "zone": site.timezone,
-                "since": since,
-                "until": until,
+                "sinces": [since for since, _ in spans],
+                "untils": [until for _, until in spans],
+                "first": min(since for since, _ in spans),
+                "last": max(until for _, until in spans),
                 "model": Model.LAST_NON_DIRECT,
                 "waiting": Reason.WAITING,
                 "not_counted": list(NOT_COUNTED),
             },
         )
-        return [Week(*row) for row in cursor.fetchall()]
+        found: list[list[Week]] = [[] for _ in spans]
+        for number, *week in cursor.fetchall():
+            found[number - 1].append(Week(*week))
+    return found
+
+
+def before_and_lately(now: dt.datetime) -> tuple[Span, Span]:
+    """The four weeks before the last one, and the last one: what is compared to tell a drop."""
+    return (now - LATELY - BEFORE, now - LATELY), (now - LATELY, now)
 
 
 def has_dropped(before: Iterable[Week], lately: Iterable[Week]) -> bool:

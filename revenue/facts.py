@@ -9,7 +9,7 @@ from django.db import connection as database
 from django.db.models import Max, Sum
 
 from revenue.attribution import Model, Reason
-from revenue.coverage import Week, coverage, has_dropped
+from revenue.coverage import before_and_lately, coverages, has_dropped
 from revenue.health import Facts, Reading
 from revenue.models import Connection, LedgerLine
 from revenue.models.accounts import COUNTED_ACCOUNTS
@@ -23,8 +23,6 @@ from tracking.models import View, Visit
 from tracking.refusals import refused_lately
 
 DAYS_30 = dt.timedelta(days=30)
-LATELY = dt.timedelta(days=7)
-BEFORE = dt.timedelta(days=28)
 # Of what is refused, what no site has to do anything about.
 PROGRAMS = (Refusal.BOT, Refusal.WEBDRIVER, Refusal.PREFETCH)
 
@@ -41,7 +39,7 @@ def gather(site: Site, now: dt.datetime) -> Facts:
         credited=credits.pop("", 0),
         elsewhere=credits.pop("elsewhere", 0),
         reasons={Reason(reason): count for reason, count in credits.items()},
-        has_dropped=has_dropped(*before_and_lately(site, now)),
+        has_dropped=has_dropped(*coverages(site, before_and_lately(now))),
         last_view_at=View.objects.filter(site=site).aggregate(last=Max("at"))["last"],
         hits=_views(site, now) if refused else 0,
         refused_hits=sum(each.hits for each in refused),
@@ -67,11 +65,6 @@ def reading(connection: Connection, now: dt.datetime) -> Reading:
         spared={need.name: need.without for need in missing if not need.is_required},
         unsettled=unsettled([connection]),
     )
-
-
-def before_and_lately(site: Site, now: dt.datetime) -> tuple[list[Week], list[Week]]:
-    """The payments of the four weeks before the last one, and those of the last one."""
-    return coverage(site, now - LATELY - BEFORE, now - LATELY), coverage(site, now - LATELY, now)
 
 
 def _views(site: Site, now: dt.datetime) -> int:

@@ -14,7 +14,6 @@ from revenue import changes as changed
 from revenue import coverage as covering
 from revenue import questions, stats, tables
 from revenue.attribution import Model
-from revenue.facts import before_and_lately
 from revenue.figures import Figure, figures
 from revenue.money import format_money, format_short
 from revenue.questions import Question
@@ -179,8 +178,8 @@ def coverage(request: HttpRequest, domain: str) -> HttpResponse:
     """What share of the payments is credited to a visit, by week up to now, and whether it has fallen."""
     site = get_site_or_404(request, domain)
     about, now = _asked(request, site), timezone.now()
-    weeks = list(dropwhile(lambda week: not week.total, covering.coverage(site, now - COVERED, now)))
-    before, lately = before_and_lately(site, now)
+    drawn, before, lately = covering.coverages(site, [(now - COVERED, now), *covering.before_and_lately(now)])
+    weeks = list(dropwhile(lambda week: not week.total, drawn))
     context = {
         "site": site,
         "asked": about,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from revenue.coverage import Week, coverage, has_dropped
+from revenue.coverage import Week, coverage, coverages, has_dropped
 from revenue.models import Connection, StripeAccount
 from sites.models import Site
 from tests.factories import SiteFactory
@@ -33,6 +33,18 @@ def test_payments_are_counted_by_the_week_they_were_made_in(
         found = coverage(site, SINCE, SINCE + 3 * WEEK)
     assert found == [Week(MONDAY, 1, 2), Week(MONDAY + WEEK, 2, 3), Week(MONDAY + 2 * WEEK, 0, 0)]
     assert [week.share for week in found] == [1 / 2, 2 / 3, None]
+
+
+def test_several_spans_are_counted_in_one_query(
+    site: Site, account: StripeAccount, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    for day in (4, 8, 12):
+        move(account, "charge", 100, f"ch_{day}", occurred_at=NOON.replace(day=day))
+        decide(account, f"ch_{day}", site)
+    spans = [(SINCE, SINCE + 2 * WEEK), (SINCE + WEEK / 2, SINCE + WEEK), (SINCE + 2 * WEEK, SINCE + 2 * WEEK)]
+    with django_assert_num_queries(1):
+        found = coverages(site, spans)
+    assert found == [[Week(MONDAY, 2, 2), Week(MONDAY + WEEK, 1, 1)], [Week(MONDAY, 1, 1)], []]
 
 
 def test_what_is_not_decided_or_not_wanted_is_in_neither_count(site: Site, account: StripeAccount) -> None:
