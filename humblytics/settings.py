@@ -57,8 +57,7 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 20:
     raise ImproperlyConfigured("METRICS_TOKEN must be 20 random characters or more.")
 # Where several server processes keep their counts together; prometheus_client reads the variable itself.
-if METRICS_FOLDER := env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
-    Path(METRICS_FOLDER).mkdir(parents=True, exist_ok=True)
+METRICS_FOLDER = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[str(urlsplit(BASE_URL).hostname), "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [BASE_URL]

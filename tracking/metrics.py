@@ -3,7 +3,14 @@
 They are the process's own; where several share a port, PROMETHEUS_MULTIPROC_DIR names a folder in which all keep them.
 """
 
+import os
+from pathlib import Path
+
 from prometheus_client import Counter, Gauge, Histogram
+
+# The folder has to be there before the first figure is made, which may be before the settings are read.
+if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    Path(folder).mkdir(parents=True, exist_ok=True)
 
 TAKEN = "taken"
 DENIED = "denied"
