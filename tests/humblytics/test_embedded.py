@@ -69,3 +69,31 @@ with connection.cursor() as cursor:
     done = manage(tmp_path, sys.executable, "-c", code)
     assert done.stdout == "(2,)\n", done.stderr
     assert server_of(tmp_path) == []
+
+
+def test_several_threads_that_miss_it_start_it_once(tmp_path: Path) -> None:
+    code = """
+import django, sys
+django.setup()
+sys.setswitchinterval(1e-6)
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from django.db import connection
+from humblytics import embedded
+data = Path(connection.settings_dict["DATA_FOLDER"])
+embedded.socket_folder(data)
+for _ in range(3):
+    (server,) = embedded._servers.values()
+    process = server.get_postmaster_info().process
+    for each in [process, *process.children()]:
+        each.kill()
+    process.wait()
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(embedded.socket_folder, [data] * 8))
+    assert len(found) == 1, found
+print("once")
+"""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "humblytics.settings"
+    done = manage(tmp_path, sys.executable, "-c", code)
+    assert done.stdout == "once\n", done.stderr
+    assert server_of(tmp_path) == []
