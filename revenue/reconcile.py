@@ -45,12 +45,12 @@ class Difference:
     is_waiting: bool = False
 
 
-def unmatched(account: StripeAccount) -> QuerySet[BalanceTransaction]:
-    """The movements that ought to be in the ledger and are not, or are of a type never seen."""
-    lines = LedgerLine.objects.filter(account=account, balance_transaction=OuterRef("stripe_id"))
+def unmatched(*accounts: StripeAccount | int) -> QuerySet[BalanceTransaction]:
+    """The accounts' movements that ought to be in the ledger and are not, or are of a type never seen."""
+    lines = LedgerLine.objects.filter(account=OuterRef("account"), balance_transaction=OuterRef("stripe_id"))
     is_sale = Q(type__in=ledger.SALE_TYPES) | Q(reporting_category__in=ledger.SALE_CATEGORIES)
     is_new = ~Q(type__in=ledger.SALE_TYPES | ledger.OTHER_TYPES)
-    return BalanceTransaction.objects.filter(is_sale | is_new, account=account).exclude(
+    return BalanceTransaction.objects.filter(is_sale | is_new, account__in=accounts).exclude(
         Exists(lines.exclude(kind=Kind.FEE))
     )
 

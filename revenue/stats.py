@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
 from revenue import streams
 from revenue.attribution import Evidence, Model, Reason
 from revenue.kinds import KINDS
-from revenue.ledger import SALE_CATEGORIES
 from revenue.lines import AS_PAID, SUMS, Basis, fetch, ledger, named_lines
 from revenue.models import Connection, Finding, Stream
 from revenue.models.accounts import COUNTED_ACCOUNTS, Status
 from revenue.models.findings import FindingKind
 from revenue.money import mean
+from revenue.reconcile import unmatched
 from revenue.streams import LISTS
 from sites.models import Site
 from sites.periods import Period
@@ -187,23 +187,10 @@ def _open_findings(connected: Sequence[Connection]) -> QuerySet[Finding]:
 
 
 def unmatched_movements(site: Site, period: Period) -> dict[str, int]:
-    """Sum up, per currency, what moved on Stripe's balance in the period for sales, and no line of the ledger names."""
-    return dict(
-        fetch(
-            f"""
-            SELECT currency, sum(amount)::bigint FROM revenue_balancetransaction movement
-            WHERE account_id IN ({COUNTED_ACCOUNTS}) AND created_at >= %(start)s AND created_at < %(end)s
-              AND reporting_category = ANY(%(sales)s)
-              AND NOT EXISTS (
-                  SELECT FROM revenue_ledgerline line
-                  WHERE line.account_id = movement.account_id AND line.balance_transaction = movement.stripe_id
-                    AND line.kind <> 'fee'
-              )
-            GROUP BY currency
-            """,
-            {"site": site.pk, "start": period.start_at, "end": period.end_at, "sales": sorted(SALE_CATEGORIES)},
-        )
-    )
+    """Sum up, per currency, what moved on Stripe's balance in the period, and no line of the ledger names."""
+    accounts = [account for (account,) in fetch(COUNTED_ACCOUNTS, {"site": site.pk})]
+    moved = unmatched(*accounts).filter(created_at__gte=period.start_at, created_at__lt=period.end_at)
+    return dict(moved.order_by().values_list("currency").annotate(Sum("amount")))
 
 
 def unread(connected: Sequence[Connection]) -> set[str]:

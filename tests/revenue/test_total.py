@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from revenue.models import Finding, LedgerLine
+from revenue.models import BalanceTransaction, Finding, LedgerLine
 from revenue.sandbox import faults
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import SandboxServer
@@ -41,6 +41,16 @@ def test_a_total_is_reconciled_until_a_movement_is_unexplained(
     LedgerLine.objects.filter(kind="charge").delete()
     assert "reconciled to the cent" not in text(query)
     assert "<strong>Unmatched</strong>: €46.00 moved on Stripe’s balance" in text(query)
+
+
+def test_a_movement_of_a_type_never_seen_is_unexplained_too(run: Run, buy: Buy, text: Callable[..., str]) -> None:
+    buy(5_000, "usd")
+    run()
+    assert "</strong>, reconciled to the cent, as of" in text()
+    LedgerLine.objects.filter(kind="charge").delete()
+    BalanceTransaction.objects.update(type="levitation", reporting_category="levitation")
+    assert "reconciled to the cent" not in text()
+    assert "<strong>Unmatched</strong>: €46.00 moved on Stripe’s balance" in text()
 
 
 def test_what_the_last_proof_found_is_listed(run: Run, buy: Buy, text: Callable[..., str], world: World) -> None:
