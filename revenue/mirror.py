@@ -142,6 +142,7 @@ def _upsert(rows: list[Mirrored], tally: Tally) -> list[Change]:
         before = known.get(row.stripe_id)
         if before is None or (row.observed_at >= before.observed_at and contents(row) != contents(before)):
             changes.append(Change(before, row))
-    tally.new += len(rows) - len(known)
-    tally.changed += len(changes) - (len(rows) - len(known))
+    news = sum(change.before is None for change in changes)
+    tally.new += news
+    tally.changed += len(changes) - news
     return changes

@@ -42,8 +42,8 @@ from revenue.verifying import verify
 REFUSED_AGAIN = dt.timedelta(hours=1)
 # How long a run that the beat began may read history before the next one looks what is new.
 BACKFILL_SECONDS = 600.0
-# After so many reads the tables may be far larger than the database believes.
-MANY_READS = 20
+# With so many new objects the tables may be far larger than the database believes.
+MANY_NEW = 1_000
 NO_PAUSE = dt.timedelta(0)
 LOCK = 1_215_655_266
 
@@ -158,7 +158,7 @@ def catch_up(
         with _only_run(account):
             Connection.objects.filter(pk=connection.pk).update(tried_at=now)
             run = _read(connection, tick, is_verified)
-            if ration.reads >= MANY_READS:
+            if sum(tally.new for tally in tick.tallies.values()) >= MANY_NEW:
                 measure_tables(*MODELS.values(), LedgerLine)
             credit(account, now, again=full)
             _note(connection, run, now)

@@ -9,7 +9,7 @@ everything of the last weeks is read again, and whatever that brings is reported
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -284,7 +284,7 @@ class Tick:
         backfill.run(self.reader, set(self.problems), self.plan.seconds)
         self.problems |= backfill.problems
 
-    def _keep_history(self, read: Iterable[tuple[Slice, list[Mirrored]]]) -> None:
+    def _keep_history(self, read: Sequence[tuple[Slice, list[Mirrored]]]) -> None:
         """Keep the rows that slices brought; those of slices that are read for the first time all at once."""
         unknown = [(part.name, rows) for part, rows in read if not part.is_known]
         if unknown:
