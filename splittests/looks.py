@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from splittests.inference import Interval, Sums, is_telling
 from splittests.readings import compare, money
-from tracking.charts import grid_step
+from tracking.charts import XLabel, YLabel, grid_step
 
 MOST_LINES = 5
 X_LABELS = 8
@@ -30,12 +30,6 @@ class Look:
 
     day: dt.date
     intervals: tuple[Interval | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    place: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +55,8 @@ class IntervalChart:
     band: str
     curve: str
     zero: float
-    y_labels: list[Label]
-    x_labels: list[Label]
+    y_labels: list[YLabel]
+    x_labels: list[XLabel]
 
     @property
     def summary(self) -> str:
@@ -131,8 +125,8 @@ def _chart(name: str, read: Sequence[tuple[dt.date, Interval]], currency: str, g
         band=f"{_path([*upper, *reversed(lower)])} Z",
         curve=_path([(x(day), y(interval.estimate)) for day, interval in read]),
         zero=y(0),
-        y_labels=[Label(y(line), money(line, currency)) for line in grid],
-        x_labels=[Label(x(day), f"{day:%-d %b}") for day, _ in read[::every]],
+        y_labels=[YLabel(y(line), money(line, currency)) for line in grid],
+        x_labels=[XLabel(x(day), f"{day:%-d %b}") for day, _ in read[::every]],
     )
 
 
