@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from humblytics.demo.shop import Shop, serve
 from revenue.secrecy import Secret
+from tests.browser import log_in, watched
 from tests.factories import CHROME, FIREFOX
 from tests.stack import Stack, free_port, running_stack, wait_until
 from tests.traces import traces
@@ -51,20 +52,10 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
 
 
-def watched(page: Page) -> list[str]:
-    """Collect what the browser complains about."""
-    complaints: list[str] = []
-    page.on("console", lambda told: complaints.append(f"{told.text} {told.location}") if told.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    return complaints
-
-
 def log_in_and_add_the_site(page: Page, stack: Stack) -> str:
     page.goto(stack.url)
     picture(page, "01-login")
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, EMAIL, PASSWORD)
     picture(page, "02-no-sites")
     page.get_by_role("main").get_by_role("link", name=re.compile("Add", re.IGNORECASE)).first.click()
     page.get_by_label("Domain").fill(f"https://{DOMAIN}/some/page")

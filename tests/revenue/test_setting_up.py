@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from revenue.sandbox import faults
+from tests.browser import logged_in
 from tests.factories import CHROME
 from tests.stack import Stack, running_stack
 
@@ -26,18 +27,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A page of somebody who is logged in, and which has complained about nothing."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda told: complaints.append(f"{told.text} {told.location}") if told.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(stack.url)
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{stack.url}/")
-    yield page
-    context.close()
+    with logged_in(browser, stack.url, EMAIL, PASSWORD) as (page, complaints):
+        yield page
     assert complaints == []
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.browser import log_in, logged_in
 from tests.factories import CHROME, FIREFOX, IPHONE
 from tests.stack import Stack, connect, running_stack
 from tests.tracking.customer import until
@@ -37,20 +38,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A page of somebody who is logged in, and which has complained about nothing."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(stack.url)
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{stack.url}/")
-    yield page
-    context.close()
+    with logged_in(browser, stack.url, EMAIL, PASSWORD) as (page, complaints):
+        yield page
     # What a test lets fail on purpose is told of in the console, too.
-    assert [each for each in complaints if not re.search(r"\b500\b", each)] == []
+    assert [each for each in complaints if not re.search(r"(status of|Error Code) 500\b", each)] == []
 
 
 def new_site(stack: Stack, domain: str) -> str:
@@ -318,9 +309,7 @@ def test_without_javascript_the_dashboard_is_plain_pages(browser: Browser, stack
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(site)
-    page.get_by_label("E-mail").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, EMAIL, PASSWORD)
     is_shown(page, visitors="3")
     page.locator("#period > summary").click()
     page.locator("#period-7d").click()
