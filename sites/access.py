@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 
 from sites.models import Membership, Role, ShareLink, Site, User
 
@@ -38,20 +39,24 @@ def _entered(request: HttpRequest, membership: Membership) -> Site:
 
 
 def shareable(view: View) -> View:
-    """Mark a page that a share link opens, too. It asks `get_shown_site_or_404` for its site."""
+    """Mark a page that a share link opens, too. It asks `get_shown_site_or_404` for its site.
+
+    A page whose address names a split test, as `test_id`, is opened by the links to that test's results; any other
+    by the links to the dashboard.
+    """
     view.is_shareable = True  # type: ignore[attr-defined]
     return view
 
 
-def get_shown_site_or_404(request: HttpRequest, domain: str) -> Site:
-    """Give the site to a member, or to somebody who opened one of its share links; else raise Http404."""
+def get_shown_site_or_404(request: HttpRequest, domain: str, test_id: int | None = None) -> Site:
+    """Give the site to a member, or to somebody who opened a share link that shows this page; else raise Http404."""
     if isinstance(request.user, User):
         membership = Membership.objects.select_related("site").filter(user=request.user, site__domain=domain).first()
         if membership:
             return _entered(request, membership)
-    if link := _opened_link(request, domain):
+    if link := _opened_link(request, domain, test_id):
         # For `sites.context`, whose pages then leave out what a link does not show.
-        request.is_shared = True  # type: ignore[attr-defined]
+        request.shared_home = opened_by(link)  # type: ignore[attr-defined]
         return link.site
     raise Http404
 
@@ -63,11 +68,19 @@ def open_link(request: HttpRequest, link: ShareLink) -> None:
     request.session[SHARES] = sorted({*request.session.get(SHARES, []), link.token})
 
 
-def _opened_link(request: HttpRequest, domain: str) -> ShareLink | None:
+def opened_by(link: ShareLink) -> str:
+    """Give the address of the page that the link leads to."""
+    if link.split_test_id:
+        return reverse("splittests:results", args=[link.site.domain, link.split_test_id])
+    return reverse("tracking:dashboard", args=[link.site.domain])
+
+
+def _opened_link(request: HttpRequest, domain: str, test_id: int | None) -> ShareLink | None:
     tokens = request.session.get(SHARES)
     if not tokens:
         return None
-    return ShareLink.objects.select_related("site").filter(token__in=tokens, site__domain=domain).first()
+    links = ShareLink.objects.select_related("site").filter(token__in=tokens, site__domain=domain)
+    return links.filter(split_test_id=test_id).first()
 
 
 class LoginOrShareMiddleware(LoginRequiredMiddleware):
@@ -79,7 +92,7 @@ class LoginOrShareMiddleware(LoginRequiredMiddleware):
         if not getattr(view_func, "login_required", True):
             # Nobody's session is looked up: /readyz must answer without a database.
             return None
-        is_shareable = getattr(view_func, "is_shareable", False)
-        if is_shareable and not request.user.is_authenticated and _opened_link(request, view_kwargs["domain"]):
+        is_shareable = getattr(view_func, "is_shareable", False) and not request.user.is_authenticated
+        if is_shareable and _opened_link(request, view_kwargs["domain"], view_kwargs.get("test_id")):
             return None
         return super().process_view(request, view_func, view_args, view_kwargs)

@@ -107,8 +107,8 @@ class SecretAdmin(AuditedAdmin):
 
 @admin.register(ShareLink)
 class ShareLinkAdmin(SecretAdmin):
-    list_display = ("name", "site", "has_password", "created_at")
-    fields = ("site", "name", "has_password", "created_at")
+    list_display = ("name", "site", "split_test_id", "has_password", "created_at")
+    fields = ("site", "name", "split_test_id", "has_password", "created_at")
 
     @admin.display(boolean=True)
     def has_password(self, link: ShareLink) -> bool:

@@ -90,8 +90,8 @@ class ShareForm(forms.ModelForm):  # type: ignore[type-arg]
         model = ShareLink
         fields = ["name"]
 
-    def share(self, site: Site) -> ShareLink:
-        return sharing.share(site, self.cleaned_data["name"], self.cleaned_data["password"])
+    def share(self, site: Site, split_test_id: int | None = None) -> ShareLink:
+        return sharing.share(site, self.cleaned_data["name"], self.cleaned_data["password"], split_test_id)
 
 
 class SharePasswordForm(forms.Form):

@@ -125,12 +125,16 @@ def new_token() -> str:
 
 
 class ShareLink(models.Model):
-    """An address that shows a site's dashboard to whoever has it; gone when it is deleted."""
+    """An address that shows a site's dashboard, or one split test's results, to whoever has it; gone when deleted."""
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="share_links")
     name = models.CharField(max_length=100, help_text="For you, to tell the links apart.")
     token = models.CharField(max_length=40, unique=True, default=new_token, editable=False)
     password = models.CharField(max_length=128, blank=True, editable=False, help_text="Hashed; empty for none.")
+    # A number, not a foreign key: split tests are of a higher app.
+    split_test_id = models.BigIntegerField(
+        "split test", null=True, editable=False, help_text="Whose results it shows; empty for the dashboard."
+    )
     guesses = models.PositiveSmallIntegerField(default=0, editable=False, help_text="Passwords tried in this minute.")
     guessed_at = models.DateTimeField(null=True, editable=False, help_text="When that minute began.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -2,8 +2,10 @@
 
 import datetime as dt
 
+from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.db.models import F, Q
+from django.urls import reverse
 
 from sites.models import ShareLink, Site
 
@@ -15,9 +17,22 @@ class TooManyGuessesError(Exception):
     """The link's password was tried too often in the last minute, by whomever."""
 
 
-def share(site: Site, name: str, password: str) -> ShareLink:
-    """Make a link that shows the site's dashboard; `password` is empty for none."""
-    return ShareLink.objects.create(site=site, name=name, password=make_password(password) if password else "")
+def share(site: Site, name: str, password: str, split_test_id: int | None = None) -> ShareLink:
+    """Make a link that shows the site's dashboard, or the results of that split test alone.
+
+    `password` is empty for none.
+    """
+    hashed = make_password(password) if password else ""
+    return ShareLink.objects.create(site=site, name=name, password=hashed, split_test_id=split_test_id)
+
+
+def address_of(link: ShareLink) -> str:
+    return f"{settings.BASE_URL}{reverse('sites:open-share', args=[link.token])}"
+
+
+def subject_of(link: ShareLink) -> str:
+    """Give what the audit log calls the link."""
+    return f"{link.name}: results of split test {link.split_test_id}" if link.split_test_id else link.name
 
 
 def link_of(token: str) -> ShareLink | None:

@@ -6,17 +6,16 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from sites import audit
-from sites.access import get_site_or_404, open_link, signed_in
+from sites.access import get_site_or_404, open_link, opened_by, signed_in
 from sites.audit import Action
 from sites.forms import ShareForm, SharePasswordForm, TokenForm
 from sites.models import ApiToken, Role, ShareLink, Site
-from sites.sharing import TooManyGuessesError, is_right, link_of
+from sites.sharing import TooManyGuessesError, address_of, is_right, link_of, subject_of
 
 
 def sharing(request: HttpRequest, domain: str) -> HttpResponse:
@@ -33,7 +32,7 @@ def add_link(request: HttpRequest, domain: str) -> HttpResponse:
         return _page(request, site, form, TokenForm(prefix="token"))
     with transaction.atomic():
         link = form.share(site)
-        audit.note(signed_in(request), Action.LINK_MADE, site, link.name)
+        audit.note(signed_in(request), Action.LINK_MADE, site, subject_of(link))
     messages.success(request, f"“{link}” can be given away.")
     return redirect("sites:sharing", domain)
 
@@ -44,7 +43,7 @@ def revoke_link(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     link = get_object_or_404(ShareLink, site=site, pk=number)
     with transaction.atomic():
         link.delete()
-        audit.note(signed_in(request), Action.LINK_REVOKED, site, link.name)
+        audit.note(signed_in(request), Action.LINK_REVOKED, site, subject_of(link))
     messages.success(request, f"“{link}” is revoked. Whoever had it open sees nothing more.")
     return redirect("sites:sharing", domain)
 
@@ -80,7 +79,7 @@ def _page(
     context = {
         "site": site,
         "section": "settings",
-        "links": [(link, _address(link)) for link in site.share_links.all()],
+        "links": [(link, address_of(link)) for link in site.share_links.all()],
         "tokens": site.api_tokens.all(),
         "link_form": link_form,
         "token_form": token_form,
@@ -98,10 +97,6 @@ def _commands(site: Site) -> dict[str, str]:
         "read_command": f'curl "{api}/sites/{site.domain}/figures?period=7d" \\\n{token}',
         "report_command": f"curl {api}/events \\\n{token} \\\n{event}",
     }
-
-
-def _address(link: ShareLink) -> str:
-    return f"{settings.BASE_URL}{reverse('sites:open-share', args=[link.token])}"
 
 
 @login_not_required
@@ -122,9 +117,9 @@ def _opened(request: HttpRequest, link: ShareLink) -> HttpResponse:
     try:
         if not link.password or (form.is_valid() and is_right(link, form.cleaned_data["password"], timezone.now())):
             open_link(request, link)
-            return redirect("tracking:dashboard", link.site.domain)
+            return redirect(opened_by(link))
         if form.is_valid():
             form.add_error("password", "This is not the password.")
     except TooManyGuessesError:
         form.add_error("password", "Too many wrong passwords. Try again in a minute.")
-    return render(request, "sites/share_password.html", {"form": form, "domain": link.site.domain})
+    return render(request, "sites/share_password.html", {"form": form, "link": link})

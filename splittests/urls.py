@@ -1,7 +1,7 @@
 from django.urls import path
 
 import sites.converters  # noqa: F401  registers <domain:…>
-from splittests import api, views
+from splittests import api, sharing_views, views
 
 app_name = "splittests"
 
@@ -17,6 +17,7 @@ urlpatterns = [
     path("<domain:domain>/split-tests/<int:test_id>/breakdown/<slug:by>/", views.breakdown, name="breakdown"),
     path("<domain:domain>/split-tests/<int:test_id>/results.csv", views.export_csv, name="export-csv"),
     path("<domain:domain>/split-tests/<int:test_id>/results.json", views.export_json, name="export-json"),
+    path("<domain:domain>/split-tests/<int:test_id>/share/", sharing_views.share, name="share"),
     path("<domain:domain>/split-tests/<int:test_id>/start/", views.start, name="start"),
     path("<domain:domain>/split-tests/<int:test_id>/stop/", views.stop, name="stop"),
 ]

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from revenue import questions
 from sites import periods
-from sites.access import get_site_or_404
+from sites.access import get_shown_site_or_404, get_site_or_404, shareable
 from sites.audit import exporting
 from sites.models import Role, Site
 from splittests import earnings, export, looks
@@ -54,8 +54,9 @@ def plan(request: HttpRequest, domain: str) -> HttpResponse:
     return render(request, "splittests/_plan.html", context)
 
 
+@shareable
 def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
-    site = get_site_or_404(request, domain)
+    site = get_shown_site_or_404(request, domain, test_id)
     test = _test_or_404(site, test_id)
     now = timezone.now()
     context = {
@@ -70,16 +71,18 @@ def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     return render(request, "splittests/results.html", context)
 
 
+@shareable
 def over_time(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
-    site = get_site_or_404(request, domain)
+    site = get_shown_site_or_404(request, domain, test_id)
     test = _test_or_404(site, test_id)
     control, *variants = [variant.name for variant in test.variants.all()] or [""]
     drawn = looks.charts(variants, counting.by_day(test, site.timezone), test.currency)
     return render(request, "splittests/_over_time.html", {"control": control, "charts": drawn})
 
 
+@shareable
 def breakdown(request: HttpRequest, domain: str, test_id: int, by: str) -> HttpResponse:
-    site = get_site_or_404(request, domain)
+    site = get_shown_site_or_404(request, domain, test_id)
     test = _test_or_404(site, test_id)
     if by not in BREAKDOWNS:
         raise Http404

@@ -92,6 +92,9 @@ TO_PROGRAMS = [route for route in ROUTES if route.name in BY_TOKEN]
 # The admin has its own login page and its own checks, which are Django's.
 PRIVATE = [route for route in ROUTES if route.name not in PUBLIC and not route.name.startswith("admin:")]
 SHAREABLE = [route for route in ROUTES if getattr(route.view, "is_shareable", False)]
+# A link shows the dashboard, or one split test's results.
+OF_A_TEST = {route.name for route in SHAREABLE if "test_id" in route.converters}
+OF_THE_DASHBOARD = {route.name for route in SHAREABLE} - OF_A_TEST
 
 
 def test_only_the_listed_views_are_public() -> None:
@@ -164,7 +167,7 @@ def test_a_share_link_opens_the_shareable_pages_of_its_site_and_nothing_else(cli
     link = share(site, "For the board", "")
     client.get(reverse("sites:open-share", args=[link.token]))
     opened = {route.name for route in PRIVATE if client.get(route.address(site.domain)).status_code == 200}
-    assert opened == {route.name for route in SHAREABLE}
+    assert opened == OF_THE_DASHBOARD
     assert "tracking:dashboard" in opened
     assert {route.name for route in PRIVATE if not leads_to_login(client, route, site.domain)} == opened
     assert {route.name for route in PRIVATE if not leads_to_login(client, route, other.domain)} == set()
@@ -177,7 +180,34 @@ def test_a_share_link_opens_no_more_to_somebody_with_an_account(stranger_client:
     link = share(site, "For the board", "")
     stranger_client.get(reverse("sites:open-share", args=[link.token]))
     opened = {route.name for route in OF_A_SITE if stranger_client.get(route.address(site.domain)).status_code < 400}
-    assert opened == {route.name for route in SHAREABLE}
+    assert opened == OF_THE_DASHBOARD
+
+
+def test_a_link_to_results_opens_those_of_its_test_and_nothing_else(
+    client: Client, stranger_client: Client, site: Site
+) -> None:
+    other = SiteFactory(domain="other.example")
+    for owner, number in ((site, 1), (site, 2), (other, 3)):
+        test = SplitTest.objects.create(pk=number, site=owner, key=f"t{number}", path="/", currency="eur")
+        test.variants.create(name="Control")
+    link = share(site, "For the board", "", split_test_id=SAMPLES["IntConverter"])
+    for each in (client, stranger_client):
+        each.get(reverse("sites:open-share", args=[link.token]))
+    assert {route.name for route in PRIVATE if not leads_to_login(client, route, site.domain)} == OF_A_TEST
+    assert {route.name for route in PRIVATE if not leads_to_login(client, route, other.domain)} == set()
+    opened = {route.name for route in OF_A_SITE if stranger_client.get(route.address(site.domain)).status_code == 200}
+    # The sample of a slug is no part of an audience.
+    assert opened == OF_A_TEST - {"splittests:breakdown"}
+    assert client.get(f"/{site.domain}/split-tests/1/breakdown/device/").status_code == 200
+    for foreign in (
+        f"/{site.domain}/split-tests/2/",
+        f"/{other.domain}/split-tests/3/",
+        f"/{other.domain}/split-tests/1/",
+    ):
+        assert client.get(foreign).status_code == 302
+        assert stranger_client.get(foreign).status_code == 404
+    link.delete()
+    assert {route.name for route in PRIVATE if not leads_to_login(client, route, site.domain)} == set()
 
 
 @pytest.fixture
@@ -230,8 +260,9 @@ def test_pages_offer_their_reader_nothing_that_is_not_found(
     assert ends == []
 
 
-def test_only_traffic_is_shareable() -> None:
-    assert {route.name.partition(":")[0] for route in SHAREABLE} == {"tracking"}
+def test_only_traffic_and_the_results_of_a_test_are_shareable() -> None:
+    assert {name.partition(":")[0] for name in OF_THE_DASHBOARD} == {"tracking"}
+    assert {"splittests:results", "splittests:over-time", "splittests:breakdown"} == OF_A_TEST
     assert [route.name for route in SHAREABLE if "/settings/" in route.address("shop.example")] == []
 
 
