@@ -22,7 +22,7 @@ class VariantInline(admin.TabularInline):  # type: ignore[type-arg]
 class SplitTestAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A test is started and stopped on its own page; from then on its definition can only be read."""
 
-    list_display = ("name", "site", "path", "state", "started_at", "stopped_at")
+    list_display = ("name", "site", "pages", "state", "started_at", "stopped_at")
     list_filter = ("state",)
     list_select_related = ("site",)
     search_fields = ("name", "key", "site__domain")

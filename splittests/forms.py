@@ -8,7 +8,8 @@ from django.utils.text import slugify
 from revenue.models import Connection
 from revenue.money import MoneyError, exponent, to_minor
 from sites.models import Site
-from splittests.models import SplitTest, Variant
+from splittests.models import Kind, SplitTest, Variant
+from splittests.pages import RuleError, parse_all
 
 CONTROL = "Control"
 FALLBACK_CURRENCY = "eur"
@@ -72,6 +73,25 @@ VariantFormSet = cast(
 )
 
 
+class PagesField(forms.CharField):
+    """Rules of pages, each on a line of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        attributes = {"rows": 3, "placeholder": "/pricing", "spellcheck": "false", "autocapitalize": "none"}
+        super().__init__(max_length=12_000, widget=forms.Textarea(attrs=attributes), **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        rules = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+        try:
+            parse_all(rules)
+        except RuleError as error:
+            raise ValidationError(str(error)) from error
+        return list(dict.fromkeys(rules))
+
+
 class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new test, with `variants` besides the control."""
 
@@ -92,15 +112,25 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.TextInput(attrs={"size": 5, "autocapitalize": "characters", "spellcheck": "false"}),
     )
     control_weight = weight_field(label="Weight")
+    pages = PagesField(
+        help_text="One on a line. * stands for anything: /products/*. Add ?plan=pro for pages with that parameter, "
+        "and begin with ! to leave pages out: !/products/sold-out.",
+    )
+    selector = forms.CharField(
+        label="Element",
+        max_length=300,
+        required=False,
+        widget=forms.TextInput(attrs={"placeholder": "h1", "autocapitalize": "none", "spellcheck": "false"}),
+        help_text="CSS selector of the element whose text the variants replace, such as #headline. Leave it empty if "
+        "the page’s own code asks for its variant.",
+    )
 
     class Meta:
         model = SplitTest
-        fields = ("name", "path", "selector", "goal", "planned_visitors", "window_days", "cap_percentile")
+        fields = ("name", "pages", "goal", "planned_visitors", "window_days", "cap_percentile")
         labels = {"goal": "Goal type"}
         widgets = {
             "name": forms.TextInput(attrs={"placeholder": "Pricing headline"}),
-            "path": forms.TextInput(attrs={"placeholder": "/pricing", "autocapitalize": "none", "spellcheck": "false"}),
-            "selector": forms.TextInput(attrs={"placeholder": "h1", "autocapitalize": "none", "spellcheck": "false"}),
             "planned_visitors": forms.TextInput(attrs={"inputmode": "numeric", "size": 8}),
             "window_days": forms.TextInput(attrs={"inputmode": "numeric", "size": 4}),
             "cap_percentile": forms.TextInput(attrs={"inputmode": "decimal", "size": 5}),
@@ -164,11 +194,15 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
         Site.objects.select_for_update().get(pk=test.site_id)
         test.key = _free_key(test.site, test.name)
         test.currency = self.cleaned_data["currency"]
+        selector = self.cleaned_data["selector"]
+        test.kind = Kind.CHANGES if selector else Kind.CODE
         test.save()
         Variant.objects.create(test=test, name=CONTROL, weight=self.cleaned_data["control_weight"])
         for form in self.variants.used:
             said = form.cleaned_data
-            Variant.objects.create(test=test, name=said["name"], text=said["text"], weight=said["weight"] or 1)
+            change = {"selector": selector, "action": "text", "name": "", "value": said["text"]}
+            changes = [change] if selector else []
+            Variant.objects.create(test=test, name=said["name"], changes=changes, weight=said["weight"] or 1)
         return test
 
 

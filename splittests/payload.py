@@ -20,11 +20,14 @@ def tests_for(site: Site, ip: str, user_agent: str) -> list[dict[str, object]]:
 def _shown(test: SplitTest, ip: str, user_agent: str) -> dict[str, object]:
     variants = list(test.variants.all())
     chosen = variants[variant_for(bytes(test.secret), identity(ip, user_agent), [one.weight for one in variants])]
+    texts = [change for one in variants for change in one.changes if change["action"] == "text"]
+    selector = texts[0]["selector"] if texts else ""
+    own = (change["value"] for change in chosen.changes if (change["selector"], change["action"]) == (selector, "text"))
     return {
         "key": test.key,
-        "path": test.path,
-        "selector": test.selector,
+        "path": test.pages[0],
+        "selector": selector,
         "name": chosen.name,
         "variant": chosen.pk,
-        "text": chosen.text,
+        "text": next(own, ""),
     }

@@ -17,8 +17,9 @@ from splittests import earnings, export, looks
 from splittests import results as counting
 from splittests.exposures import gather, gather_running
 from splittests.forms import SplitTestForm
+from splittests.guards import StartError, check
 from splittests.history import page_history
-from splittests.models import SplitTest, StartError
+from splittests.models import SplitTest
 from splittests.planning import plans
 from splittests.readings import Results
 from splittests.results import BREAKDOWNS
@@ -46,7 +47,7 @@ def new(request: HttpRequest, domain: str) -> HttpResponse:
 def plan(request: HttpRequest, domain: str) -> HttpResponse:
     """How long a test would take on the page that the form names, before there is one."""
     site = get_site_or_404(request, domain, Role.EDITOR)
-    path = request.GET.get("path", "").replace("\0", "")
+    path = request.GET.get("pages", "").replace("\0", "")
     currency = request.GET.get("currency", "").replace("\0", "").lower()
     lately = periods.picked("30d", timezone.now(), site.zone)
     history = page_history(site, path, lately, currency) if path and currency else None
@@ -143,6 +144,7 @@ def start(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.EDITOR)
     test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
     try:
+        check(test)
         test.start(timezone.now())
     except StartError as error:
         messages.error(request, str(error))

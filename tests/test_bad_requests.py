@@ -34,7 +34,7 @@ def hostile(site: Site) -> Site:
     account = StripeAccount.objects.create(acct_id="acct_1", livemode=True, default_currency="eur")
     Connection.objects.create(site=site, account=account, connected_at=now, synced_at=now)
     texts = ("page", "landing_page", "source", "referrer", *names, "region", "city", "browser", "os", "device")
-    test = SplitTest.objects.create(site=site, name=RUN, key="x", path="/", currency="eur", pk=1)
+    test = SplitTest.objects.create(site=site, name=RUN, key="x", pages=["/"], currency="eur", pk=1)
     variants = [test.variants.create(name=f"{RUN}{n}").pk for n in range(2)]
     LedgerLine.objects.create(
         account=account,

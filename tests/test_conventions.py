@@ -22,6 +22,7 @@ from sites.sharing import share
 from sites.tokens import issue
 from splittests.models import SplitTest, State
 from tests.factories import MembershipFactory, SiteFactory, send_hit
+from tests.splittests.selling import made
 from tracking.hits import Refusal
 from tracking.models import RefusedHits
 
@@ -217,8 +218,7 @@ def used(site: Site) -> Site:
     account = StripeAccount.objects.create(acct_id="acct_1", livemode=True, default_currency="eur")
     Connection.objects.create(site=site, account=account, connected_at=timezone.now(), synced_at=timezone.now())
     for state in State:
-        test = SplitTest.objects.create(site=site, key=state, path="/", currency="eur", state=state)
-        test.variants.create(name="Control")
+        made({"name": "Control"}, site=site, key=state, pages=["/"], currency="eur", state=state)
     return site
 
 

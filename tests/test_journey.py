@@ -102,7 +102,7 @@ def row(page: Page, panel: str, label: str) -> Any:
 def new_split_test(page: Page, stack: Stack, name: str, path: str, text: str, target: str = "") -> str:
     page.goto(f"{stack.url}/{DOMAIN}/split-tests/new/")
     page.get_by_role("textbox", name="Name", exact=True).first.fill(name)
-    page.get_by_role("textbox", name="Page", exact=True).fill(path)
+    page.get_by_role("textbox", name="Pages", exact=True).fill(path)
     page.get_by_role("textbox", name="Element").fill("#buy")
     page.locator("[name=variants-0-name]").fill("Bold")
     page.locator("[name=variants-0-text]").fill(text)

@@ -27,6 +27,7 @@ from splittests.readings import Results
 from splittests.results import results_of
 from tests.factories import FIREFOX, IPHONE, SiteFactory, send_hit
 from tests.revenue.shopping import subscribe
+from tests.splittests.selling import made
 from tracking.counting import ask
 from tracking.models import View, Visit
 from tracking.prune import prune
@@ -104,10 +105,12 @@ def shop(site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def split_test(shop: Shop) -> SplitTest:
-    return SplitTest.objects.create(
+    return made(
+        {"name": "Control"},
+        {"name": "B"},
         site=shop.site,
         key="headline",
-        path="/",
+        pages=["/"],
         currency="eur",
         state=State.STOPPED,
         started_at=shop.now - DAY,
@@ -120,7 +123,7 @@ def sold(shop: Shop, split_test: SplitTest) -> Shop:
     """Payments of every fate that a visit's deletion could change, synced and counted."""
     at = shop.now - dt.timedelta(minutes=70)
     hit: Callable[..., uuid.UUID] = partial(send_hit, shop.site, at=at)
-    variants = [split_test.variants.create(name=name).pk for name in ("Control", "B")]
+    variants = list(split_test.variants.values_list("pk", flat=True))
     google = hit("/tea", "https://www.google.com/", ip="203.0.113.1", variants=[variants[0]])
     later = send_hit(shop.site, "/buy", ip="203.0.113.1", at=at + dt.timedelta(minutes=40), variants=[variants[0]])
     mail = hit("/", query="utm_source=news&utm_medium=email&utm_campaign=may", ip="91.64.0.1", variants=[variants[1]])
@@ -141,8 +144,7 @@ def sold(shop: Shop, split_test: SplitTest) -> Shop:
 @pytest.fixture
 def renewed(shop: Shop, split_test: SplitTest) -> Shop:
     """A subscription that was begun on a visit, and was renewed twice."""
-    variant = split_test.variants.create(name="Control").pk
-    split_test.variants.create(name="B")
+    variant = split_test.variants.get(name="Control").pk
     google = "https://www.google.com/"
     shop.subscribe(send_hit(shop.site, "/tea", google, at=shop.now - dt.timedelta(minutes=5), variants=[variant]))
     shop.sync()

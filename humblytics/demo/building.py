@@ -15,7 +15,7 @@ from revenue.sandbox.world import World
 from revenue.sync import sync
 from sites.models import Membership, Role, Site, User
 from splittests.assignment import identity, variant_for
-from splittests.models import SplitTest, State, Variant
+from splittests.models import SplitTest, Variant
 from tracking.ahead import count_days
 from tracking.connections import Pipe
 from tracking.ingest import Ingest
@@ -78,17 +78,17 @@ def _split_test(site: Site, started_at: dt.datetime) -> SplitTest:
         site=site,
         name="Buy button wording",
         key="buy-button",
-        path="/products/*",
-        selector="#buy",
+        pages=["/products/*"],
         currency=CURRENCY,
         planned_visitors=2000,
         window_days=7,
         cap_percentile=99,
-        state=State.RUNNING,
-        started_at=started_at,
     )
     Variant.objects.create(test=test, name="Buy now")
-    Variant.objects.create(test=test, name="Bring it home", text="Bring it home")
+    text = {"selector": "#buy", "action": "text", "name": "", "value": "Bring it home"}
+    Variant.objects.create(test=test, name="Bring it home", changes=[text])
+    test.start(started_at)
+    test.refresh_from_db()
     return test
 
 

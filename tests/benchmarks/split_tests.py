@@ -83,15 +83,15 @@ def made(visitors: int, payments: int) -> Any:
         site=site,
         name="Pricing",
         key="pricing",
-        path="/pricing",
+        pages=["/pricing"],
         currency="eur",
-        state=State.RUNNING,
         started_at=start,
         window_days=7,
         cap_percentile=99,
     )
     control = test.variants.create(name="Control")
     test.variants.create(name="B")
+    SplitTest.objects.update(state=State.RUNNING)
     told = {"site": site.pk, "control": control.pk, "visitors": visitors, "start": start, "end": now}
     for statement in (VISITS, VIEWS):
         run(statement, told)

@@ -23,11 +23,17 @@ def connected(site: Site, acct_id: str, livemode: bool) -> StripeAccount:
 def running(site: Site, *names: str, **fields: Any) -> SplitTest:
     """A test that began an hour before noon."""
     began = {"state": State.RUNNING, "started_at": NOON - HOUR}
-    test = SplitTest.objects.create(
-        **{"site": site, "key": "headline", "path": "/", "currency": "eur"} | began | fields
-    )
-    for name in names:
-        test.variants.create(name=name)
+    told = {"site": site, "key": "headline", "pages": ["/"], "currency": "eur"} | began | fields
+    return made(*({"name": name} for name in names), **told)
+
+
+def made(*variants: dict[str, Any], state: State = State.RUNNING, **fields: Any) -> SplitTest:
+    """A test with these variants, which come first, since a test that was started takes no more."""
+    test = SplitTest.objects.create(**fields)
+    for variant in variants:
+        test.variants.create(**variant)
+    SplitTest.objects.filter(pk=test.pk).update(state=state)
+    test.refresh_from_db()
     return test
 
 

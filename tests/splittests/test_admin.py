@@ -19,7 +19,7 @@ def client(db: None) -> Client:
 
 @pytest.fixture
 def draft(site: Site) -> SplitTest:
-    test = SplitTest.objects.create(site=site, name="Headline", key="headline", path="/", currency="eur")
+    test = SplitTest.objects.create(site=site, name="Headline", key="headline", pages=["/"], currency="eur")
     test.variants.create(name="Control")
     return test
 
@@ -31,7 +31,9 @@ def sent(test: SplitTest) -> dict[str, str]:
         "site": str(test.site_id),
         "name": "Renamed",
         "key": test.key,
-        "path": test.path,
+        "kind": test.kind,
+        "pages": "/",
+        "traffic_percent": "100",
         "goal": test.goal,
         "currency": test.currency,
         "state": State.STOPPED,
@@ -41,6 +43,7 @@ def sent(test: SplitTest) -> dict[str, str]:
         "variants-0-test": str(test.pk),
         "variants-0-name": "Renamed, too",
         "variants-0-weight": "2",
+        "variants-0-changes": "[]",
     }
 
 

@@ -20,6 +20,7 @@ from sites.tokens import issue
 from splittests.earnings import Earned, earned, shares
 from splittests.models import SplitTest, State
 from tests.factories import send_hit
+from tests.splittests.selling import made
 
 pytestmark = pytest.mark.django_db
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
@@ -42,11 +43,9 @@ def account(world: World) -> Account:
 
 
 def running(site: Site, name: str, *variants: str, **fields: Any) -> SplitTest:
-    began = {"state": State.RUNNING, "started_at": NOON - dt.timedelta(days=2), "path": "/", "currency": "eur"}
-    test = SplitTest.objects.create(site=site, name=name, key=name.lower(), **began | fields)
-    for variant in variants:
-        test.variants.create(name=variant)
-    return test
+    began = {"state": State.RUNNING, "started_at": NOON - dt.timedelta(days=2), "pages": ["/"], "currency": "eur"}
+    named = ({"name": variant} for variant in variants)
+    return made(*named, site=site, name=name, key=name.lower(), **began | fields)
 
 
 def buy(world: World, account: Account, amount: int, view: uuid.UUID) -> str:

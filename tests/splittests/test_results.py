@@ -275,7 +275,7 @@ def test_overview_counts_each_tests_visitors_without_those_who_saw_two_variants(
 ) -> None:
     first = running(site, "Control", "B", name="First")
     second = running(site, "Control", "B", name="Second", key="second")
-    draft = SplitTest.objects.create(site=site, name="Draft", key="draft", path="/", currency="eur")
+    draft = SplitTest.objects.create(site=site, name="Draft", key="draft", pages=["/"], currency="eur")
     both = [first.variants.get(name="B").pk, second.variants.get(name="Control").pk]
     send_hit(site, ip="203.0.113.1", at=NOON, variants=both)
     seen(first, "Control", ip="203.0.113.2")

@@ -9,6 +9,7 @@ from django.test import Client
 from sites.models import Site
 from splittests.models import SplitTest, State
 from tests.factories import CHROME, FIREFOX
+from tests.splittests.selling import made
 from tracking.models import Intake
 
 
@@ -22,12 +23,9 @@ def script(site: Site, ip: str = "203.0.113.7", user_agent: str = CHROME) -> tup
 
 @pytest.fixture
 def split_test(site: Site) -> SplitTest:
-    test = SplitTest.objects.create(
-        site=site, key="headline", path="/", selector="h1", currency="eur", state=State.RUNNING
-    )
-    test.variants.create(name="Control")
-    test.variants.create(name="Bold", text="</script><script>alert(1)</script>")
-    return test
+    text = {"selector": "h1", "action": "text", "name": "", "value": "</script><script>alert(1)</script>"}
+    variants = ({"name": "Control"}, {"name": "Bold", "changes": [text]})
+    return made(*variants, site=site, key="headline", pages=["/"], currency="eur")
 
 
 def test_the_script_knows_its_site_and_may_be_kept_for_a_while(site: Site) -> None:

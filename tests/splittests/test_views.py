@@ -10,7 +10,7 @@ from django.utils import timezone
 from revenue.connecting import disconnect
 from revenue.models import Connection, LedgerLine, StripeAccount
 from sites.models import Membership, Role, Site, User
-from splittests.models import SplitTest, State, Variant
+from splittests.models import Kind, SplitTest, State, Variant
 from tests.factories import send_hit
 from tests.splittests.selling import booked, paid
 
@@ -27,9 +27,9 @@ def connection(site: Site) -> Connection:
 
 @pytest.fixture
 def draft(site: Site) -> SplitTest:
-    test = SplitTest.objects.create(site=site, name="Headline", key="headline", path="/", currency="eur")
+    test = SplitTest.objects.create(site=site, name="Headline", key="headline", pages=["/"], currency="eur")
     test.variants.create(name="Control")
-    test.variants.create(name="Loud", text="Buy now!")
+    test.variants.create(name="Loud", changes=[change("Buy now!")])
     return test
 
 
@@ -40,13 +40,17 @@ def running(draft: SplitTest, connection: Connection) -> SplitTest:
     return draft
 
 
+def change(text: str) -> dict[str, str]:
+    return {"selector": "h1", "action": "text", "name": "", "value": text}
+
+
 def filled(**changes: str) -> dict[str, str]:
     """What a browser sends for a test with one variant besides the control."""
     rows = {f"variants-{row}-{name}": "" for row in range(3) for name in ("name", "text")}
     weights = {f"variants-{row}-weight": "1" for row in range(3)}
     said = {
         "name": "Pricing headline",
-        "path": "/pricing",
+        "pages": "/pricing",
         "selector": "h1",
         "goal": "revenue",
         "target": "any",
@@ -80,12 +84,12 @@ def test_new_test_is_a_draft_whose_first_variant_is_the_control(site: Site, owne
     response = owner_client.post(NEW, said)
     test = SplitTest.objects.get()
     assert response["Location"] == f"{INDEX}{test.pk}/"
-    assert (test.site, test.key, test.path, test.selector) == (site, "pricing-headline", "/pricing", "h1")
+    assert (test.site, test.key, test.pages, test.kind) == (site, "pricing-headline", ["/pricing"], Kind.CHANGES)
     assert (test.state, test.goal, test.target_amount, test.currency) == (State.DRAFT, "revenue", None, "eur")
-    assert list(test.variants.values_list("name", "text", "weight")) == [
-        ("Control", "", 3),
-        ("Loud", "Buy now!", 1),
-        ("Variant 3", "Really, buy!", 2),
+    assert list(test.variants.values_list("name", "changes", "weight")) == [
+        ("Control", [], 3),
+        ("Loud", [change("Buy now!")], 1),
+        ("Variant 3", [change("Really, buy!")], 2),
     ]
 
 
@@ -110,14 +114,16 @@ def test_the_form_tells_how_long_a_test_of_the_page_would_take(
         view = send_hit(site, path, ip=f"91.64.0.{number}", at=yesterday)
         if number % 8 == 0:
             paid(connection.account, view, 1000 + number, at=yesterday, currency="chf")
-    content = owner_client.get(f"{INDEX}plan/?path=/pricing&currency=CHF").content.decode()
+    content = owner_client.get(f"{INDEX}plan/?pages=/pricing&currency=CHF").content.decode()
     assert "/pricing had 38 visitors, of whom 4 paid in CHF." in content
     assert "50% more per visitor" in content
-    assert "/pricing* had 40 visitors" in owner_client.get(f"{INDEX}plan/?path=/pricing*&currency=chf").content.decode()
-    assert "too little to plan by" in owner_client.get(f"{INDEX}plan/?path=/&currency=chf").content.decode()
+    assert (
+        "/pricing* had 40 visitors" in owner_client.get(f"{INDEX}plan/?pages=/pricing*&currency=chf").content.decode()
+    )
+    assert "too little to plan by" in owner_client.get(f"{INDEX}plan/?pages=/&currency=chf").content.decode()
 
 
-@pytest.mark.parametrize("query", ["", "path=/", "currency=eur", "path=%00&currency=%00"])
+@pytest.mark.parametrize("query", ["", "pages=/", "currency=eur", "pages=%00&currency=%00"])
 def test_nothing_is_planned_before_page_and_currency_are_named(site: Site, owner_client: Client, query: str) -> None:
     content = owner_client.get(f"{INDEX}plan/?{query}").content.decode()
     assert "visitors" not in content
@@ -146,7 +152,7 @@ def test_new_form_suggests_euros_before_an_account_is_connected(site: Site, owne
 
 def test_tests_of_one_name_get_keys_of_their_own(site: Site, stranger: User, owner_client: Client) -> None:
     elsewhere = Site.objects.for_user(stranger).get()
-    SplitTest.objects.create(site=elsewhere, name="", key="x" * 36, path="/", currency="eur")
+    SplitTest.objects.create(site=elsewhere, name="", key="x" * 36, pages=["/"], currency="eur")
     for name in ("x" * 100, "x" * 100, "价格", "价格"):
         owner_client.post(NEW, filled(name=name))
     keys = SplitTest.objects.for_site(site).order_by("pk").values_list("key", flat=True)
@@ -157,7 +163,7 @@ def test_tests_of_one_name_get_keys_of_their_own(site: Site, stranger: User, own
     ("changes", "error"),
     [
         pytest.param({"name": ""}, "This field is required.", id="no name"),
-        pytest.param({"path": "pricing"}, "Enter a path such as /pricing", id="no path"),
+        pytest.param({"pages": "pricing"}, "Write its path, such as /pricing", id="no path"),
         pytest.param({"goal": "signups"}, "Select a valid choice.", id="unknown goal"),
         pytest.param({"target": "amount"}, "Write the amount as a number", id="no amount"),
         pytest.param({"target": "amount", "amount": "1.005"}, "EUR has at most 2 decimals.", id="decimals"),
@@ -195,7 +201,7 @@ def test_new_form_says_what_is_wrong(site: Site, owner_client: Client, changes: 
 
 def test_variants_of_a_page_with_its_own_code_need_names_alone(site: Site, owner_client: Client) -> None:
     owner_client.post(NEW, filled(selector="", variants__0__text=""))
-    assert list(SplitTest.objects.get().variants.values_list("name", "text")) == [("Control", ""), ("Loud", "")]
+    assert list(SplitTest.objects.get().variants.values_list("name", "changes")) == [("Control", []), ("Loud", [])]
 
 
 def test_start_is_refused_before_a_stripe_account_is_connected(draft: SplitTest, owner_client: Client) -> None:
