@@ -189,7 +189,7 @@ def test_a_link_to_results_opens_those_of_its_test_and_nothing_else(
 ) -> None:
     other = SiteFactory(domain="other.example")
     for owner, number in ((site, 1), (site, 2), (other, 3)):
-        test = SplitTest.objects.create(pk=number, site=owner, key=f"t{number}", path="/", currency="eur")
+        test = SplitTest.objects.create(pk=number, site=owner, key=f"t{number}", pages=["/"], currency="eur")
         test.variants.create(name="Control")
     link = share(site, "For the board", "", split_test_id=SAMPLES["IntConverter"])
     for each in (client, stranger_client):

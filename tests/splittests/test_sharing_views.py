@@ -4,18 +4,15 @@ import pytest
 from django.test import Client
 
 from sites.models import AuditEntry, Membership, Role, ShareLink, Site
-from splittests.models import SplitTest, State
+from splittests.models import SplitTest
 from tests.factories import send_hit
+from tests.splittests.selling import made
 
 
 @pytest.fixture
 def running(site: Site) -> SplitTest:
-    test = SplitTest.objects.create(
-        site=site, name="Headline", key="headline", path="/", currency="eur", state=State.RUNNING
-    )
-    test.variants.create(name="Control")
-    loud = test.variants.create(name="Loud", text="Buy now!")
-    send_hit(site, variants=[loud.pk])
+    test = made({"name": "Control"}, {"name": "Loud"}, site=site, name="Headline", pages=["/"], currency="eur")
+    send_hit(site, variants=[test.variants.get(name="Loud").pk])
     return test
 
 
