@@ -11,7 +11,9 @@ from tests.splittests.selling import made
 
 @pytest.fixture
 def running(site: Site) -> SplitTest:
-    test = made({"name": "Control"}, {"name": "Loud"}, site=site, name="Headline", pages=["/"], currency="eur")
+    text = {"selector": "h1", "action": "text", "name": "", "value": "Buy now!"}
+    variants = ({"name": "Control"}, {"name": "Loud", "changes": [text]})
+    test = made(*variants, site=site, name="Headline", pages=["/"], currency="eur")
     send_hit(site, variants=[test.variants.get(name="Loud").pk])
     return test
 
