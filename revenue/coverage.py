@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from revenue.attribution import Model, Reason
-from revenue.models.accounts import COUNTED_ACCOUNTS
+from revenue.models.accounts import IS_COUNTED
 from sites.models import Site
 
 # Whose view may still arrive, and who is left out because the site wants it so.
@@ -63,7 +63,7 @@ def coverages(site: Site, spans: Sequence[Span]) -> list[list[Week]]:
                 LEFT JOIN revenue_attribution decision
                   ON decision.account_id = line.account_id AND decision.charge = line.charge
                  AND decision.model = %(model)s
-                WHERE line.account_id IN ({COUNTED_ACCOUNTS}) AND line.kind = 'charge'
+                WHERE line.account_id {IS_COUNTED} AND line.kind = 'charge'
                   AND line.occurred_at >= %(first)s AND line.occurred_at < %(last)s
                   AND (decision.reason IS NULL OR decision.reason <> '' OR decision.site_id = %(site)s)
             )

@@ -1,17 +1,17 @@
 """Revenue by what was sold, which the payment tells and no visit: how it was paid for, and whether it was a renewal."""
 
-from revenue.models.accounts import COUNTED_ACCOUNTS
+from revenue.models.accounts import IS_COUNTED
 
 # A payment belongs to its checkout and its invoices through its intent. There may be several of either.
 _PAID_FOR = f"""
     LEFT JOIN revenue_charge paid ON paid.account_id = line.account_id AND paid.stripe_id = line.charge
     LEFT JOIN (
         SELECT account_id, payment_intent, max(mode) AS mode FROM revenue_checkoutsession
-        WHERE account_id IN ({COUNTED_ACCOUNTS}) AND payment_intent <> '' GROUP BY account_id, payment_intent
+        WHERE account_id {IS_COUNTED} AND payment_intent <> '' GROUP BY account_id, payment_intent
     ) checkout ON checkout.account_id = line.account_id AND checkout.payment_intent = paid.payment_intent
     LEFT JOIN (
         SELECT account_id, payment_intent, bool_or(subscription <> '') AS is_subscription FROM revenue_invoicepayment
-        WHERE account_id IN ({COUNTED_ACCOUNTS}) AND payment_intent <> '' GROUP BY account_id, payment_intent
+        WHERE account_id {IS_COUNTED} AND payment_intent <> '' GROUP BY account_id, payment_intent
     ) bill ON bill.account_id = line.account_id AND bill.payment_intent = paid.payment_intent
 """
 _MODE = """

@@ -15,8 +15,8 @@ from django.db import connection, models
 
 from revenue.attribution import Model, Reason
 from revenue.crediting import SNAPSHOT
-from revenue.models import Attribution, FormerDecision, FormerLine, LedgerLine
-from revenue.models.accounts import COUNTED_ACCOUNTS
+from revenue.models import Attribution, LedgerLine
+from revenue.models.accounts import IS_COUNTED
 from revenue.upsert import stored_fields
 from tracking.counting import Asked, Relation
 from tracking.filters import conditions
@@ -49,7 +49,7 @@ AS_PAID = Basis()
 
 
 def named_lines(
-    asked: Asked, model: Model, basis: Basis = AS_PAID, value: str = "NULL", joined: str = "", name: str = "lines"
+    asked: Asked, model: Model, basis: Basis = AS_PAID, value: str = "NULL", joined: str = "", name: str = "lines", among: str = ""
 ) -> tuple[str, dict[str, Any]]:
     """Name `lines`, or another name: the ledger of the accounts in the period; and give the parameters.
 
@@ -57,7 +57,7 @@ def named_lines(
     filters, only what is credited to a visit that they let through. `is_open` lines are those that Stripe has not
     settled, in their own currency; there are none unless settled amounts are asked for. `decided` and `decided_for`
     are what `credit` and `reason` follow from, and quicker to group by. `value` is any column of `line`, `decision` or
-    what is `joined` to them.
+    what is `joined` to them. With `among`, a relation of `account_id` and `charge`, only the lines of those payments.
     """
     filtered, condition, parameters = _filtered(asked)
     amount, currency, is_open, settled = "line.amount", "line.currency", "false", ""
@@ -80,13 +80,10 @@ def named_lines(
                    CASE WHEN line.charge = '' THEN '' ELSE coalesce(decision.reason, %(waiting)s) END AS reason,
                    coalesce(decision.is_renewal, false) AS is_renewal,
                    {value} AS value
-            FROM {ledger(basis)} line
-            LEFT JOIN {_decisions(basis)} decision
-              ON decision.account_id = line.account_id AND decision.charge = line.charge
-             AND decision.model = %(model)s
+            FROM {ledger(basis, among)} line
+            {_decided(basis)}
             {settled} {joined} {filtered}
-            WHERE line.account_id IN ({COUNTED_ACCOUNTS})
-              AND line.occurred_at >= %(start)s AND line.occurred_at < %(end)s {condition}
+            WHERE line.occurred_at >= %(start)s AND line.occurred_at < %(end)s {condition}
         )
     """
     named = {
@@ -100,28 +97,45 @@ def named_lines(
     return sql, named | parameters
 
 
-def ledger(basis: Basis) -> str:
-    """Give the ledger's lines, those of then if that is the basis, for what has the parameters of `named_lines`."""
+def ledger(basis: Basis, among: str = "") -> str:
+    """Give the accounts' lines, those of then if that is the basis, for what has the parameters of `named_lines`."""
+    columns = ", ".join(_columns(LedgerLine))
+    # Asked of each table by itself, because the database knows nothing of how many charges a union holds.
+    which = f"account_id {IS_COUNTED}"
+    which += f" AND (account_id, charge) IN (SELECT account_id, charge FROM {among})" if among else ""
     if basis.known_at is None:
-        return "revenue_ledgerline"
-    return _then(LedgerLine, FormerLine, "(booked_at IS NULL OR booked_at <= %(known_at)s)")
-
-
-def _decisions(basis: Basis) -> str:
-    if basis.known_at is None:
-        return "revenue_attribution"
-    return _then(Attribution, FormerDecision, "decided_at <= %(known_at)s")
-
-
-def _then(current: type[models.Model], former: type[models.Model], is_known: str) -> str:
-    """Give the rows that stood then: what stands still, and what was replaced later."""
-    columns = ", ".join(field.column for field in stored_fields(current))
+        return f"(SELECT {columns} FROM revenue_ledgerline WHERE {which})"
+    # What stands still, and what was replaced later.
+    which += " AND (booked_at IS NULL OR booked_at <= %(known_at)s)"
     return f"""(
-        SELECT {columns} FROM {current._meta.db_table} WHERE account_id IN ({COUNTED_ACCOUNTS}) AND {is_known}
+        SELECT {columns} FROM revenue_ledgerline WHERE {which}
         UNION ALL
-        SELECT {columns} FROM {former._meta.db_table}
-        WHERE account_id IN ({COUNTED_ACCOUNTS}) AND {is_known} AND replaced_at > %(known_at)s
+        SELECT {columns} FROM revenue_formerline WHERE {which} AND replaced_at > %(known_at)s
     )"""
+
+
+def _decided(basis: Basis) -> str:
+    """Join the `decision` about each line's payment, the one of then if that is the basis.
+
+    Of then there is one in either table at most. They are not put together first, for the same reason as above.
+    """
+    of_line = "{0}.account_id = line.account_id AND {0}.charge = line.charge AND {0}.model = %(model)s".format
+    if basis.known_at is None:
+        return f"LEFT JOIN revenue_attribution decision ON {of_line('decision')}"
+    columns = ", ".join(
+        f"CASE WHEN standing.charge IS NULL THEN former.{name} ELSE standing.{name} END AS {name}"
+        for name in _columns(Attribution)
+    )
+    return f"""
+        LEFT JOIN revenue_attribution standing ON {of_line("standing")} AND standing.decided_at <= %(known_at)s
+        LEFT JOIN revenue_formerdecision former ON {of_line("former")} AND former.decided_at <= %(known_at)s
+              AND former.replaced_at > %(known_at)s
+        CROSS JOIN LATERAL (SELECT {columns}) decision
+    """
+
+
+def _columns(model: type[models.Model]) -> list[str]:
+    return [field.column for field in stored_fields(model)]
 
 
 def _filtered(asked: Asked) -> tuple[str, str, dict[str, Any]]:
