@@ -37,8 +37,6 @@ HEADLINE = ("Net revenue", "Payments", "Revenue per visitor", "Conversion rate")
 MOST_CHANGES = 20
 # How far back coverage is drawn.
 COVERED = dt.timedelta(weeks=26)
-# The totals that stand beside each other, as known then and as known now.
-CHANGING = {"Net revenue": "net", "Attributed": "attributed", "Not attributed": "unattributed"}
 MODELS = {
     Model.LAST_NON_DIRECT: "Last source but direct",
     Model.LAST: "Last visit",
@@ -150,16 +148,12 @@ def changes(request: HttpRequest, domain: str) -> HttpResponse:
     if about.basis.known_at is None:
         return HttpResponse()
     found = changed.changes(about.now.asked, about.model, about.basis.known_at, MOST_CHANGES + 1)
-    then, now = (_in_currency(each.totals, about.currency) for each in (about, about.now))
     context = {
         "site": site,
         "asked": about,
-        "compared": [
-            (label, format_money(getattr(then, name), then.currency), format_money(getattr(now, name), now.currency))
-            for label, name in CHANGING.items()
-        ],
-        "changes": found[:MOST_CHANGES],
-        "has_more": len(found) > MOST_CHANGES,
+        "differences": found.differences,
+        "changes": found.rows[:MOST_CHANGES],
+        "has_more": len(found.rows) > MOST_CHANGES,
     }
     return render(request, "revenue/_changes.html", context)
 
@@ -170,7 +164,7 @@ def export_changes(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     about = _asked(request, site)
     known_at = about.basis.known_at
-    found = changed.changes(about.now.asked, about.model, known_at) if known_at else []
+    found = changed.changes(about.now.asked, about.model, known_at).rows if known_at else ()
     return csv_response(changed.export(found, site), site, "revenue-changes", about.visits)
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 
 from revenue import stats
 from revenue.attribution import Model, Reason
-from revenue.changes import Change, changes
+from revenue.changes import Change, Changes, Difference, changes
 from revenue.crediting import decide_anew
 from revenue.lines import Basis
 from revenue.models import Attribution, FormerDecision, FormerLine, LedgerLine, StripeAccount
@@ -144,7 +144,8 @@ def test_changes_are_told_one_by_one(
     asked = ask(site, Period(day, day, site.zone))
     now = moment(world)
     with django_assert_num_queries(1):
-        found = changes(asked, MODEL, known_at)
+        told = changes(asked, MODEL, known_at)
+    found = told.rows
     not_seen = f"nobody: {Reason.UNKNOWN.sentence}"
     assert sorted(found, key=lambda each: str(each.charge)) == sorted(
         [
@@ -155,8 +156,10 @@ def test_changes_are_told_one_by_one(
         key=lambda each: str(each.charge),
     )
     assert [each.is_later for each in found] == [False, False, True]
-    assert changes(asked, MODEL, now) == []
-    assert len(changes(asked, MODEL, known_at, limit=2)) == 2
+    assert told.differences == (Difference("eur", attributed=1_000, unattributed=3_000),)
+    assert changes(asked, MODEL, now) == Changes((), ())
+    cut = changes(asked, MODEL, known_at, limit=2)
+    assert (len(cut.rows), cut.differences) == (2, told.differences)
 
 
 def test_the_page_shows_a_day_as_it_was_known_and_what_has_changed_since(
@@ -173,7 +176,7 @@ def test_the_page_shows_a_day_as_it_was_known_and_what_has_changed_since(
     assert f'hx-get="{PAGE}changes/?' in text
     assert hidden not in owner_client.get(f"{PAGE}payments/?{query}").content.decode()
     panel = " ".join(owner_client.get(f"{PAGE}changes/?{query}").content.decode().split())
-    assert '<td class="number">€30.00</td> <td class="number">€70.00</td>' in panel
+    assert '<td class="number">+€40.00</td> <td class="number">+€10.00</td> <td class="number">+€30.00</td>' in panel
     for text in (hidden, "Credited to <bdi>Email · Letter</bdi>", "after the period, counts on its own day"):
         assert text in panel
     rows = owner_client.get(f"{PAGE}export/changes.csv?{query}").content.decode().splitlines()
