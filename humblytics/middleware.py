@@ -3,8 +3,12 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
+from django.utils.functional import SimpleLazyObject
 
 from sites.access import SHARES
+from sites.accounts.origin import Origin, network
+from tracking.devices import read_device
+from tracking.visitors import client_address
 
 # What SecurityMiddleware says in the answers that it lets through.
 STRICT = {
@@ -40,5 +44,22 @@ def keep_private(get_response: Callable[[HttpRequest], HttpResponse]) -> Callabl
         if is_known and not response.has_header("Cache-Control"):
             patch_cache_control(response, private=True, no_store=True)
         return response
+
+    return answer
+
+
+def tell_origin(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Let the accounts know which network and which kind of browser a request comes from, if they ask."""
+
+    def origin(request: HttpRequest) -> Origin:
+        told = request.META
+        forwarded = told.get("HTTP_X_FORWARDED_FOR", "")
+        address, _ = client_address(told.get("REMOTE_ADDR", ""), forwarded, settings.TRUSTED_PROXIES)
+        device = read_device(told.get("HTTP_USER_AGENT", ""), told.get("HTTP_SEC_CH_UA", ""))
+        return Origin(network(address), device.browser, device.os)
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        request.origin = SimpleLazyObject(lambda: origin(request))  # type: ignore[attr-defined]
+        return get_response(request)
 
     return answer

@@ -80,6 +80,10 @@ if STRIPE_API_BASE != "https://api.stripe.com" and not STRIPE_IS_SANDBOX:
     raise ImproperlyConfigured("STRIPE_API_BASE may name another host than api.stripe.com only on loopback.")
 
 INSTALLED_APPS = [
+    # First, so that what they put into the admin can be taken out again.
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "splittests",
     "revenue",
     "tracking",
@@ -108,6 +112,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "humblytics.middleware.keep_private",
+    "humblytics.middleware.tell_origin",
+    "allauth.account.middleware.AccountMiddleware",
+    "sites.accounts.middleware.AccountsMiddleware",
     "sites.access.LoginOrShareMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -160,6 +167,23 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# Whoever has a reset link may set a password: it is asked for and used at once, or not at all.
+PASSWORD_RESET_TIMEOUT = 3600
+
+# Logging in, second factors and confirming who one is are allauth's; its sign-up, its e-mail pages and its limits,
+# which keep addresses in a cache of each process, are not used: `sites.accounts` has its own.
+ACCOUNT_ADAPTER = "sites.accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_SIGNUP_ENABLED = False
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_FORMS = {"login": "sites.accounts.forms.LoginForm"}
+ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

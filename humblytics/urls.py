@@ -1,20 +1,20 @@
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 
 from humblytics import api, health
 from humblytics.metrics import metrics
-from sites import views as site_views
+from sites.accounts.views import log_in_to_admin
 from splittests import script_views
 
+# Its own form would ask for no second factor.
+admin.site.login = log_in_to_admin  # type: ignore[assignment,method-assign]
 admin.site.site_header = admin.site.site_title = "Humblytics administration"
 
 urlpatterns = [
     path("js/<slug:key>.js", script_views.tracker, name="tracker"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
-    path("login/", site_views.log_in, name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("", include("sites.accounts.urls")),
     path("admin/", admin.site.urls),
     path("", include("sites.urls")),
     path("", include("tracking.urls")),

@@ -5,7 +5,7 @@ import re
 from typing import NoReturn
 
 # The secret part of Humblytics' own API tokens, and of the addresses that open or end something by themselves.
-OWN_SECRET = re.compile(r"\b(hl_)[A-Za-z0-9_-]{43}|(/(?:share|unsubscribe)/)[^/\s]+")
+OWN_SECRET = re.compile(r"\b(hl_)[A-Za-z0-9_-]{43}|(/(?:share|unsubscribe|invitation|new-password/[^/\s]+)/)[^/\s]+")
 STRIPE_SECRET = re.compile(r"\b((?:sk|rk)_(?:live|test|org)|whsec)_[A-Za-z0-9_]{4,}")
 
 
@@ -33,7 +33,7 @@ class Secret:
 
 
 def scrub(text: str) -> str:
-    """Replace whatever looks like a Stripe key, an API token, or the address of a share link."""
+    """Replace whatever looks like a Stripe key, an API token, or an address that opens something by itself."""
     return OWN_SECRET.sub(lambda found: f"{found[1] or found[2]}…", STRIPE_SECRET.sub(r"\1_…", text))
 
 

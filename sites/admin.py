@@ -1,6 +1,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
@@ -11,7 +13,10 @@ from django.utils.text import get_text_list
 from sites.access import signed_in
 from sites.audit import Action, note
 from sites.large_lists import BoundedPaginator
-from sites.models import ApiToken, AuditEntry, Membership, ShareLink, Site, User
+from sites.models import ApiToken, AuditEntry, Invitation, Membership, ShareLink, Site, User
+
+# allauth's own would show the secrets of second factors, and addresses that nobody logs in with.
+admin.site.unregister([Authenticator, EmailAddress])
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -95,7 +100,7 @@ class SecretAdmin(AuditedAdmin):
     """What opens a site: who made it and when, never the secret itself; to delete it is to revoke it."""
 
     list_select_related = ("site",)
-    search_fields = ("site__domain", "name")
+    search_fields: tuple[str, ...] = ("site__domain", "name")
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -120,6 +125,24 @@ class ApiTokenAdmin(SecretAdmin):
     list_display = ("name", "site", "scope", "hint", "created_at", "used_at")
     list_filter = ("scope",)
     fields = ("site", "name", "scope", "hint", "created_at", "used_at")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(SecretAdmin):
+    list_display = ("email", "site", "role", "invited_by", "sent_at", "expires_at")
+    search_fields = ("site__domain", "email")
+    fields = ("site", "email", "role", "invited_by", "sent_at", "expires_at")
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(SecretAdmin):
+    """Deleting one lets its user log in without it: for who has lost it, and the recovery codes too."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    search_fields: tuple[str, ...] = ("user__email",)
+    fields = ("user", "type", "created_at", "last_used_at")
 
 
 @admin.register(AuditEntry)

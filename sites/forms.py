@@ -1,3 +1,4 @@
+from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
@@ -116,3 +117,32 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
     def issue(self, site: Site) -> str:
         """Make the token and give its text."""
         return tokens.issue(site, self.cleaned_data["name"], self.cleaned_data["scope"])
+
+
+class InviteForm(forms.Form):
+    """Who is to become a member, and as what."""
+
+    email = forms.EmailField(
+        label="E-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off"})
+    )
+    role = forms.TypedChoiceField(coerce=int)
+
+    def __init__(self, roles: list[Role], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["role"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = [(role.value, role.label) for role in roles]
+
+    @property
+    def chosen(self) -> Role:
+        return Role(self.cleaned_data["role"])
+
+
+class RoleForm(forms.Form):
+    """The role that a member is to have."""
+
+    role = forms.TypedChoiceField(coerce=int, choices=Role.choices)
+
+    @property
+    def chosen(self) -> Role:
+        return Role(self.cleaned_data["role"])

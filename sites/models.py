@@ -107,6 +107,10 @@ class Role(models.IntegerChoices):
     OWNER = 4
 
 
+def new_nonce() -> str:
+    return secrets.token_hex(16)
+
+
 class Membership(models.Model):
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
@@ -117,6 +121,39 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} on {self.site}"
+
+
+class Invitation(models.Model):
+    """That somebody may become a member of a site who has the link that was sent to them; gone once they have."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField("e-mail address")
+    role = models.PositiveSmallIntegerField(choices=Role.choices, default=Role.VIEWER)
+    invited_by = models.CharField(max_length=254, help_text="An e-mail address.")
+    nonce = models.CharField(max_length=32, default=new_nonce, editable=False, help_text="Changes with each link.")
+    sent_at = models.DateTimeField(null=True, editable=False, help_text="Empty if no mail could be sent.")
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ("email",)
+        constraints = [models.UniqueConstraint(fields=["site", "email"], name="one_invitation_per_site_and_address")]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.site}"
+
+
+class Tries(models.Model):
+    """How often something was tried by whom or from where; `accounts.limits` writes it. Deleted soon after its end."""
+
+    key = models.BinaryField(primary_key=True, help_text="A keyed hash of what, and who or from where.")
+    number = models.IntegerField()
+    ends_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "tries"
+
+    def __str__(self) -> str:
+        return f"{self.number} until {self.ends_at}"
 
 
 def new_token() -> str:
@@ -187,6 +224,21 @@ class AuditEntry(models.Model):
         LINK_MADE = "link_made", "Made a share link"
         LINK_REVOKED = "link_revoked", "Revoked a share link"
         EXPORTED = "exported", "Took a file"
+        INVITED = "invited", "Invited"
+        INVITATION_REVOKED = "uninvited", "Revoked the invitation of"
+        JOINED = "joined", "Joined"
+        ROLE_CHANGED = "role_changed", "Changed the role of"
+        MEMBER_REMOVED = "member_removed", "Removed the member"
+        LEFT = "left", "Left"
+        SITE_DELETED = "site_deleted", "Deleted the site"
+        LOGGED_IN = "logged_in", "Logged in"
+        LOGIN_FAILED = "login_failed", "Failed to log in"
+        PASSWORD_CHANGED = "password_changed", "Changed the password"
+        FACTOR_ADDED = "factor_added", "Added a second factor"
+        FACTOR_REMOVED = "factor_removed", "Removed a second factor"
+        CODES_RENEWED = "codes_renewed", "Made new recovery codes"
+        SESSION_ENDED = "session_ended", "Ended sessions"
+        ACCOUNT_DELETED = "account_deleted", "Deleted the account"
         ASKED = "asked", "Asked in the admin for a"
         ADDED = "added", "Added in the admin"
         CHANGED = "changed", "Changed in the admin"

@@ -1,10 +1,7 @@
 from django.contrib import messages
-from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django_htmx.http import HttpResponseClientRefresh
 
 from sites import audit
 from sites.access import get_site_or_404, signed_in
@@ -14,16 +11,6 @@ from sites.models import Role, Site, time_zones
 from sites.script_tag import tags
 
 LOG_LENGTH = 50
-
-
-@login_not_required
-def log_in(request: HttpRequest) -> HttpResponseBase:
-    # A panel of a page whose session has ended is redirected here: the login form belongs in the window,
-    # not in the panel, so the whole page is loaded again.
-    if request.headers.get("HX-Request"):
-        return HttpResponseClientRefresh()
-    # LoginView means this server by `site`; the templates mean one of the user's.
-    return LoginView.as_view(redirect_authenticated_user=True, extra_context={"site": None})(request)
 
 
 def index(request: HttpRequest) -> HttpResponse:
@@ -55,7 +42,6 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
             "section": "settings",
             "form": form,
             "time_zones": time_zones(),
-            "memberships": site.memberships.select_related("user").order_by("-role", "user__email"),
         }
         | tags(site),
     )

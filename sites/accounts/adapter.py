@@ -1,0 +1,86 @@
+"""Where allauth asks how things are done here."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.core import context
+from django.contrib import messages
+from django.contrib.auth import authenticate
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from sites.accounts import confirmation, limits
+from sites.audit import Action, note
+from sites.models import User
+
+# What allauth says, by its templates; of the others nothing is said.
+MESSAGES = {
+    "mfa/messages/totp_activated.txt": "From now on you need a code of your app to log in.",
+    "mfa/messages/totp_deactivated.txt": "No code of an app is needed any more.",
+    "mfa/messages/webauthn_added.txt": "The passkey is added.",
+    "mfa/messages/webauthn_removed.txt": "The passkey is removed.",
+    "mfa/messages/recovery_codes_generated.txt": "These are your new recovery codes. Keep them where you find them.",
+}
+FACTORS = {"totp": "code of an app", "recovery_codes": "recovery code", "webauthn": "passkey"}
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": "The e-mail address or the password is wrong.",
+        "incorrect_password": "This is not your password.",
+        "incorrect_code": "This code is wrong, or was used already.",
+    }
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """Give the user whose password it is. A known and an unknown account take the same ways through this."""
+        email = credentials["email"]
+        limits.count(request, limits.LOG_IN, email)
+        user = authenticate(request, **credentials)
+        if isinstance(user, User):
+            limits.give_back(request, limits.LOG_IN, email)
+            return user
+        # What was typed may be a password in the wrong field: it is only told if it is somebody's address.
+        known = User.objects.filter(email=email.lower()).first()
+        note(known or "nobody known", Action.LOGIN_FAILED, None, "wrong password")
+        return None
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        note(user, Action.LOGGED_IN, None, _how(request, user))
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        return response
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        limits.count(context.request, limits.CONFIRM, user.email)
+        if not user.check_password(password):
+            return False
+        limits.give_back(context.request, limits.CONFIRM, user.email)
+        return True
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        return not confirmation.is_confirmed(context.request)
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
+        messages.error(request, "This account is not active.")
+        return redirect("login")
+
+    def is_safe_url(self, url: str | None) -> bool:
+        # Not to other hosts that the server answers to, as allauth would.
+        request = context.request
+        return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str = "", *args: Any, message: str = "", **kwargs: Any
+    ) -> None:
+        if text := message or MESSAGES.get(message_template):
+            messages.add_message(request, level, text)
+
+
+def _how(request: HttpRequest, user: User) -> str:
+    """Name what was shown to log in."""
+    records = get_authentication_records(request, user)
+    return " and ".join(FACTORS.get(each.get("type", ""), each["method"]) for each in records) or "invitation"

@@ -1,0 +1,135 @@
+"""Logging in and out, and the page of somebody's own account."""
+
+from typing import Any
+
+from allauth.account.views import LoginView, ReauthenticateView
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import PasswordChangeView, PasswordResetConfirmView, redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse, reverse_lazy
+from django.views.decorators.http import require_POST
+from django_htmx.http import HttpResponseClientRefresh
+from kombu.exceptions import OperationalError
+
+from sites import tasks
+from sites.access import signed_in
+from sites.accounts import limits
+from sites.accounts.forms import ReauthenticateForm, ResetForm
+from sites.audit import Action, note
+from sites.models import Membership
+
+
+class _LogIn(LoginView):  # type: ignore[misc]
+    template_name = "registration/login.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        # allauth means this server by `site`; the templates mean one of the user's.
+        return {**super().get_context_data(**kwargs), "site": None}
+
+
+@login_not_required
+def log_in(request: HttpRequest) -> HttpResponseBase:
+    # A panel of a page whose session has ended is redirected here: the login form belongs in the window,
+    # not in the panel, so the whole page is loaded again.
+    if request.headers.get("HX-Request"):
+        return HttpResponseClientRefresh()
+    response: HttpResponseBase = _LogIn.as_view()(request)
+    return response
+
+
+@login_not_required
+def log_in_to_admin(request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
+    """In place of the admin's own login: the one for all."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+    if not request.user.is_staff:
+        raise PermissionDenied
+    return redirect("admin:index")
+
+
+@login_not_required
+@require_POST
+def log_out(request: HttpRequest) -> HttpResponse:
+    """End the session, also that of somebody who has got no further than the password."""
+    logout(request)
+    return redirect("login")
+
+
+@login_not_required
+def forgotten(request: HttpRequest) -> HttpResponse:
+    """Send a link for a new password. The answer, and the time it takes, is the same for addresses nobody has."""
+    form = ResetForm(request.POST or None)
+    is_sent = form.is_valid() and settings.HAS_MAIL_SERVER
+    if is_sent:
+        email = form.cleaned_data["email"].lower()
+        limits.count(request, limits.RESET, email)
+        try:
+            tasks.send_new_password.delay(email)
+        except OperationalError:
+            is_sent = False
+            form.add_error(None, "The mail cannot be sent just now. Try again in some minutes.")
+    context = {"form": form, "is_sent": is_sent, "has_mail_server": settings.HAS_MAIL_SERVER, "site": None}
+    response = render(request, "accounts/forgotten.html", context)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+class _NewPassword(PasswordResetConfirmView):
+    template_name = "accounts/new_password.html"
+    success_url = reverse_lazy("login")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        note(form.user, Action.PASSWORD_CHANGED, None, "by a link that was mailed")
+        messages.success(self.request, "Your password is changed. Log in with it.")
+        return response
+
+
+@login_not_required
+def new_password(request: HttpRequest, uidb64: str, token: str) -> HttpResponseBase:
+    response = _NewPassword.as_view()(request, uidb64=uidb64, token=token)
+    response["Referrer-Policy"] = "strict-origin"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def account(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    context = {
+        "memberships": Membership.objects.filter(user=user).select_related("site").order_by("site__domain"),
+    }
+    return render(request, "accounts/account.html", context)
+
+
+class _ChangePassword(PasswordChangeView):
+    template_name = "accounts/change_password.html"
+    success_url = reverse_lazy("account")
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        limits.count(request, limits.CONFIRM, signed_in(request).email)
+        return super().post(request, *args, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        user = signed_in(self.request)
+        limits.give_back(self.request, limits.CONFIRM, user.email)
+        note(user, Action.PASSWORD_CHANGED, None)
+        messages.success(self.request, "Your password is changed. All your other sessions are ended.")
+        return response
+
+
+change_password = _ChangePassword.as_view()
+
+
+class _Confirm(ReauthenticateView):  # type: ignore[misc]
+    template_name = "accounts/confirm.html"
+    form_class = ReauthenticateForm
+
+
+confirm = _Confirm.as_view()
