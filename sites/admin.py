@@ -100,7 +100,7 @@ class SecretAdmin(AuditedAdmin):
     """What opens a site: who made it and when, never the secret itself; to delete it is to revoke it."""
 
     list_select_related = ("site",)
-    search_fields: tuple[str, ...] = ("site__domain", "name")
+    search_fields = ("site__domain", "name")
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -141,7 +141,7 @@ class AuthenticatorAdmin(SecretAdmin):
     list_display = ("user", "type", "created_at", "last_used_at")
     list_filter = ("type",)
     list_select_related = ("user",)
-    search_fields: tuple[str, ...] = ("user__email",)
+    search_fields = ("user__email", "type")
     fields = ("user", "type", "created_at", "last_used_at")
 
 
