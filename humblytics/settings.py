@@ -260,6 +260,7 @@ CELERY_BEAT_SCHEDULE = {
     "count-days": {"task": "tracking.count_days", "schedule": 3600},
     "send-alerts": {"task": "revenue.send_alerts", "schedule": 900},
     "gather-exposures": {"task": "splittests.gather_exposures", "schedule": 600},
+    "keep-schedule": {"task": "splittests.keep_schedule", "schedule": 60},
     "send-reports": {"task": "tracking.send_reports", "schedule": 3600},
     "prune": {"task": "tracking.prune", "schedule": 86400},
 }

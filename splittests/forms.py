@@ -1,4 +1,4 @@
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -6,15 +6,16 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from revenue.models import Connection
-from revenue.money import MoneyError, exponent, to_minor
+from revenue.money import MoneyError, exponent, plain, to_minor
 from sites.models import Site
-from splittests.models import Kind, SplitTest, Variant
-from splittests.pages import RuleError, parse_all
+from splittests.fields import CountriesField, MomentField, PagesField
+from splittests.models import Goal, Metric, SplitTest, StartedError, State, Variant
+from splittests.variant_forms import CODE_LIKE, CONTROL, MetricFormSet, VariantFormSet, check_pattern, weight_field
+from tracking.devices import KINDS
+from tracking.sources import Channel
 
-CONTROL = "Control"
 FALLBACK_CURRENCY = "eur"
 FALLBACK_KEY = "split-test"
-HEAVIEST = 1000
 # Days in which nearly everybody who will buy because of a page has bought.
 USUAL_WINDOW = 7
 # Stripe takes no payment of more digits in any currency.
@@ -27,74 +28,13 @@ def default_currency(site: Site) -> str:
     return (first and first.account.default_currency) or FALLBACK_CURRENCY
 
 
-def weight_field(**options: Any) -> forms.IntegerField:
-    # A number input would be as wide as its largest number.
-    widget = forms.TextInput(attrs={"inputmode": "numeric", "size": 4})
-    return forms.IntegerField(min_value=1, max_value=HEAVIEST, initial=1, widget=widget, **options)
-
-
-class VariantForm(forms.Form):
-    """One variant besides the control; with neither name nor text it is none."""
-
-    name = forms.CharField(max_length=60, required=False, widget=forms.TextInput(attrs={"size": 14}))
-    text = forms.CharField(max_length=500, required=False, widget=forms.TextInput(attrs={"size": 28}))
-    weight = weight_field(required=False)
-
-    @property
-    def is_used(self) -> bool:
-        return bool(self.cleaned_data.get("name") or self.cleaned_data.get("text"))
-
-
-class BaseVariantFormSet(forms.BaseFormSet):  # type: ignore[type-arg]
-    def clean(self) -> None:
-        """Name the variants that have none, and see that the names differ."""
-        taken = {CONTROL.lower()}
-        for number, form in enumerate(self.forms, start=1):
-            if not form.is_used:
-                continue
-            name = form.cleaned_data.get("name") or f"Variant {number}"
-            form.cleaned_data["name"] = name
-            if name.lower() in taken:
-                form.add_error("name", f"Another variant is named “{name}” already.")
-            taken.add(name.lower())
-        if len(taken) == 1 and not any(self.errors):
-            raise ValidationError("Describe at least one variant: the control alone has nothing to be compared with.")
-
-    @property
-    def used(self) -> list[VariantForm]:
-        return [form for form in self.forms if form.is_valid() and form.is_used]
-
-
-VariantFormSet = cast(
-    "type[BaseVariantFormSet]",
-    forms.formset_factory(
-        VariantForm, formset=BaseVariantFormSet, extra=3, max_num=9, absolute_max=9, validate_max=True
-    ),
-)
-
-
-class PagesField(forms.CharField):
-    """Rules of pages, each on a line of its own."""
-
-    def __init__(self, **options: Any) -> None:
-        attributes = {"rows": 3, "placeholder": "/pricing", "spellcheck": "false", "autocapitalize": "none"}
-        super().__init__(max_length=12_000, widget=forms.Textarea(attrs=attributes), **options)
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, list) else value
-
-    def clean(self, value: Any) -> list[str]:
-        rules = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
-        try:
-            parse_all(rules)
-        except RuleError as error:
-            raise ValidationError(str(error)) from error
-        return list(dict.fromkeys(rules))
-
-
 class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new test, with `variants` besides the control."""
+    """A new test, or a draft, with its `variants` besides the control and its `metrics`."""
 
+    pages = PagesField(
+        help_text="One on a line. * stands for anything: /products/*. Add ?plan=pro for pages with that parameter, "
+        "and begin with ! to leave pages out: !/products/sold-out."
+    )
     target = forms.ChoiceField(
         label="Target revenue",
         choices=[("any", "Any Revenue"), ("amount", "Target amount")],
@@ -110,40 +50,66 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
     currency = forms.CharField(
         max_length=3,
         widget=forms.TextInput(attrs={"size": 5, "autocapitalize": "characters", "spellcheck": "false"}),
+        help_text="Only orders in this currency count.",
     )
+    control_name = forms.CharField(label="Name", max_length=60, required=False)
     control_weight = weight_field(label="Weight")
-    pages = PagesField(
-        help_text="One on a line. * stands for anything: /products/*. Add ?plan=pro for pages with that parameter, "
-        "and begin with ! to leave pages out: !/products/sold-out.",
+    devices = forms.MultipleChoiceField(
+        choices=[(kind, kind) for kind in KINDS], required=False, widget=forms.CheckboxSelectMultiple
     )
-    selector = forms.CharField(
-        label="Element",
-        max_length=300,
+    countries = CountriesField(
+        widget=forms.TextInput(attrs={"placeholder": "Germany, Austria, CH"}),
+        help_text="With commas between them. Empty: visitors from everywhere.",
+    )
+    channels = forms.MultipleChoiceField(
+        choices=[(channel.value, channel.value) for channel in Channel],
         required=False,
-        widget=forms.TextInput(attrs={"placeholder": "h1", "autocapitalize": "none", "spellcheck": "false"}),
-        help_text="CSS selector of the element whose text the variants replace, such as #headline. Leave it empty if "
-        "the page’s own code asks for its variant.",
+        widget=forms.CheckboxSelectMultiple,
     )
+    starts_at = MomentField(label="Start", help_text="Empty: when you press Start.")
+    ends_at = MomentField(label="End", help_text="Empty: when you press Stop.")
 
     class Meta:
         model = SplitTest
-        fields = ("name", "pages", "goal", "planned_visitors", "window_days", "cap_percentile")
-        labels = {"goal": "Goal type"}
+        fields = (
+            *("name", "hypothesis", "kind", "pages", "traffic_percent", "devices", "countries", "channels"),
+            *("goal", "goal_pattern", "planned_visitors", "window_days", "cap_percentile", "starts_at", "ends_at"),
+        )
+        labels = {"goal": "Goal type", "goal_pattern": "Which one", "kind": "What the variants are"}
+        help_texts = {"goal_pattern": ""}
         widgets = {
             "name": forms.TextInput(attrs={"placeholder": "Pricing headline"}),
+            "hypothesis": forms.Textarea(
+                attrs={"rows": 3, "placeholder": "Because …, a headline that … will make more visitors …"}
+            ),
+            "kind": forms.RadioSelect,
+            "goal": forms.RadioSelect,
+            "goal_pattern": forms.TextInput(attrs=CODE_LIKE),
+            "traffic_percent": forms.TextInput(attrs={"inputmode": "numeric", "size": 4}),
             "planned_visitors": forms.TextInput(attrs={"inputmode": "numeric", "size": 8}),
             "window_days": forms.TextInput(attrs={"inputmode": "numeric", "size": 4}),
             "cap_percentile": forms.TextInput(attrs={"inputmode": "decimal", "size": 5}),
         }
 
-    def __init__(self, site: Site, data: Any = None) -> None:
-        initial = {"currency": default_currency(site).upper(), "window_days": USUAL_WINDOW}
-        super().__init__(data, instance=SplitTest(site=site), initial=initial)
-        self.variants = VariantFormSet(data, prefix="variants")
+    def __init__(self, site: Site, data: Any = None, test: SplitTest | None = None) -> None:
+        initial = _initial(test) if test else {"currency": default_currency(site).upper(), "window_days": USUAL_WINDOW}
+        super().__init__(data, instance=test or SplitTest(site=site), initial=initial)
+        for name in ("starts_at", "ends_at"):
+            self.fields[name].zone = site.zone  # type: ignore[attr-defined]
+        self.fields["control_name"].initial = initial.get("control_name", CONTROL)
+        self.variants = VariantFormSet(data, prefix="variants", initial=_variants(test) if test else None)
+        self.metrics = MetricFormSet(data, prefix="metrics", initial=_metrics(test) if test else None)
+        self.variants.extra = 0 if test else 1
+        self.variants.site = site
 
     def is_valid(self) -> bool:
-        # Both at once, so that all that is wrong is shown at once.
-        return all([super().is_valid(), self.variants.is_valid()])
+        if not self.is_bound:
+            return False
+        # All at once, so that all that is wrong is shown at once.
+        is_well = super().is_valid()
+        self.variants.kind = self.cleaned_data.get("kind", "")
+        self.variants.control = self.cleaned_data.get("control_name") or CONTROL
+        return all([is_well, self.variants.is_valid(), self.metrics.is_valid()])
 
     def clean_currency(self) -> str:
         currency: str = self.cleaned_data["currency"]
@@ -155,12 +121,21 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> None:
         super().clean()
-        self._clean_target()
-        self._clean_texts()
+        said = self.cleaned_data
+        if said.get("goal") == Goal.REVENUE:
+            said["goal_pattern"] = ""
+            self._clean_target()
+        elif "goal" in said:
+            self.instance.target_amount = None
+            check_pattern(self, "goal_pattern", said["goal"])
+        starts_at, ends_at = said.get("starts_at"), said.get("ends_at")
+        if starts_at and ends_at and ends_at <= starts_at:
+            self.add_error("ends_at", "This is not after the start.")
 
     def _clean_target(self) -> None:
         said = self.cleaned_data
         amount = said.get("amount", "")
+        self.instance.target_amount = None
         if said.get("target") == "any" and amount:
             self.add_error("amount", "Choose “Target amount” above, or leave this empty.")
         if said.get("target") != "amount" or "currency" not in said or self.has_error("amount"):
@@ -174,36 +149,57 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("amount", "No order is that small or that large. Enter an amount above zero.")
         self.instance.target_amount = target
 
-    def _clean_texts(self) -> None:
-        """See that there are texts for the element, and an element for the texts."""
-        if "selector" not in self.cleaned_data:
-            return
-        selector = self.cleaned_data["selector"]
-        texts = [(form, form.cleaned_data["text"]) for form in self.variants.used]
-        if any(text for _, text in texts) and not selector:
-            self.add_error("selector", "Name the element whose text the variants replace.")
-        for form, text in texts:
-            if selector and not text:
-                form.add_error("text", "Enter the text that this variant shows.")
-
     @transaction.atomic
     def save(self, commit: bool = True) -> SplitTest:
-        """Save the test with its variants, the control first."""
+        """Save the test with its variants, the control first, and its metrics. Raise StartedError if it has begun."""
         test: SplitTest = self.instance
         # One at a time for each site, so that two tests of one name cannot take the same key.
         Site.objects.select_for_update().get(pk=test.site_id)
-        test.key = _free_key(test.site, test.name)
+        if test.pk and SplitTest.objects.select_for_update().get(pk=test.pk).state != State.DRAFT:
+            raise StartedError(f"“{test}” has been started: make a new version of it.")
+        test.key = test.key or _free_key(test.site, test.name)
         test.currency = self.cleaned_data["currency"]
-        selector = self.cleaned_data["selector"]
-        test.kind = Kind.CHANGES if selector else Kind.CODE
+        # What refused it may be what was changed now.
+        test.start_refusal = ""
         test.save()
-        Variant.objects.create(test=test, name=CONTROL, weight=self.cleaned_data["control_weight"])
-        for form in self.variants.used:
-            said = form.cleaned_data
-            change = {"selector": selector, "action": "text", "name": "", "value": said["text"]}
-            changes = [change] if selector else []
-            Variant.objects.create(test=test, name=said["name"], changes=changes, weight=said["weight"] or 1)
+        test.variants.all().delete()
+        test.metrics.all().delete()
+        control = self.cleaned_data["control_name"] or CONTROL
+        Variant.objects.create(test=test, name=control, weight=self.cleaned_data["control_weight"])
+        for part in (*(form.variant(test) for form in self.variants.used), *self.metrics.metrics(test)):
+            part.save()
         return test
+
+    def hush(self) -> None:
+        """Show what was written so far, and say nothing of what is wrong with it."""
+        for form in (self, *self.variants.forms, *self.metrics.forms):
+            form._errors = form.error_class()
+        for formset in (self.variants, self.metrics, *(form.changes for form in self.variants.forms)):
+            formset._errors, formset._non_form_errors = [], formset.error_class()
+            for form in formset.forms:
+                form._errors = form.error_class()
+
+
+def _initial(test: SplitTest) -> dict[str, Any]:
+    control = test.variants.order_by("pk").first()
+    has_target = test.target_amount is not None
+    return {
+        "currency": test.currency.upper(),
+        "target": "amount" if has_target else "any",
+        "amount": plain(test.target_amount, test.currency) if test.target_amount is not None else "",
+        "control_name": control.name if control else CONTROL,
+        "control_weight": control.weight if control else 1,
+    }
+
+
+def _variants(test: SplitTest) -> list[dict[str, Any]]:
+    others = test.variants.order_by("pk")[1:]
+    return [{name: getattr(each, name) for name in ("name", "weight", "redirect_url", "changes")} for each in others]
+
+
+def _metrics(test: SplitTest) -> list[dict[str, Any]]:
+    metrics = Metric.objects.filter(test=test)
+    return [{name: getattr(each, name) for name in ("name", "role", "goal", "pattern")} for each in metrics]
 
 
 def _free_key(site: Site, name: str) -> str:

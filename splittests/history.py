@@ -1,5 +1,6 @@
 """What a site's day-visitors brought without any test: what A/A replays are dealt from, and tests planned by."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection
@@ -10,9 +11,11 @@ from revenue.models.ledger import SALES
 from sites.models import Site
 from sites.periods import Period
 from splittests.calibration import Day
+from splittests.goals import Reached
 from splittests.inference import Sums
+from splittests.pages import Rule
 from splittests.planning import PageHistory
-from tracking.filters import like
+from splittests.traffic import ON_PAGES, on_pages
 
 BROUGHT = f"""
     brought AS (
@@ -39,14 +42,28 @@ DAYS = f"""
     ORDER BY (first_at AT TIME ZONE %(zone)s)::date
 """
 
-PAGE = f"""
+PAGES = f"""
     WITH {BROUGHT},
     seen AS (
-        SELECT DISTINCT visitor FROM tracking_view
-        WHERE site_id = %(site)s AND at >= %(start)s AND at < %(end)s AND path LIKE %(path)s
+        SELECT DISTINCT visitor FROM tracking_view x
+        WHERE site_id = %(site)s AND at >= %(start)s AND at < %(end)s AND {ON_PAGES}
     )
     SELECT count(*), count(net), coalesce(sum(net), 0)::bigint, coalesce(sum(net::numeric * net), 0)
     FROM seen LEFT JOIN brought USING (visitor)
+"""
+
+REACHED = f"""
+    WITH seen AS (
+        SELECT visitor, min(at) AS first_at FROM tracking_view x
+        WHERE site_id = %(site)s AND at >= %(start)s AND at < %(end)s AND {ON_PAGES}
+        GROUP BY visitor
+    ),
+    done AS (
+        SELECT visitor, max(at) AS last_at FROM {{table}} x
+        WHERE site_id = %(site)s AND at >= %(start)s AND at < %(end)s AND {{condition}}
+        GROUP BY visitor
+    )
+    SELECT count(*), count(*) FILTER (WHERE last_at >= first_at) FROM seen LEFT JOIN done USING (visitor)
 """
 
 
@@ -55,14 +72,20 @@ def days_of(site: Site, period: Period, currency: str) -> list[Day]:
     return [Day(visitors, tuple(totals)) for visitors, totals in _rows(DAYS, site, period, currency)]
 
 
-def page_history(site: Site, path: str, period: Period, currency: str) -> PageHistory:
-    """Give what those brought who saw the page in the period; a final * of the path stands for anything."""
-    pattern = f"{like(path[:-1])}%" if path.endswith("*") else like(path)
-    ((visitors, buyers, total, squares),) = _rows(PAGE, site, period, currency, path=pattern)
+def earnings_on(site: Site, rules: Sequence[Rule], period: Period, currency: str) -> PageHistory:
+    """Give what those brought who saw one of the pages in the period."""
+    ((visitors, buyers, total, squares),) = _rows(PAGES, site, period, currency, **on_pages(rules))
     return PageHistory(period.days, buyers, Sums(visitors, total, int(squares)))
 
 
-def _rows(statement: str, site: Site, period: Period, currency: str, **more: str) -> list[tuple[Any, ...]]:
+def conversions_on(site: Site, rules: Sequence[Rule], period: Period, goal: Reached) -> PageHistory:
+    """Give how many of those who saw one of the pages in the period reached the goal, then or later in it."""
+    statement = REACHED.format(table=goal.table, condition=goal.condition)
+    ((visitors, converted),) = _rows(statement, site, period, "", **on_pages(rules), **goal.parameters)
+    return PageHistory(period.days, converted, Sums(visitors, converted, converted))
+
+
+def _rows(statement: str, site: Site, period: Period, currency: str, **more: str | list[str]) -> list[tuple[Any, ...]]:
     parameters: dict[str, Any] = {
         "site": site.pk,
         "start": period.start_at,

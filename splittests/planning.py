@@ -12,7 +12,10 @@ ARMS = 2
 
 @dataclass(frozen=True, slots=True)
 class PageHistory:
-    """What a page's day-visitors did in so many days, without any test: `sums` are of all they brought."""
+    """What the day-visitors of some pages did in so many days, without any test: `sums` are of all they brought.
+
+    Where nothing is brought, but a goal is reached, `buyers` reached it and each of them brought 1.
+    """
 
     days: int
     buyers: int
@@ -36,13 +39,31 @@ class Plan:
         return f"{self.uplift:.0%}"
 
 
-def plans(history: PageHistory) -> Iterator[Plan]:
-    """Plan for each of the usual uplifts; for none if the page's visitors brought nothing."""
+def plans(history: PageHistory, share: float = 1) -> Iterator[Plan]:
+    """Plan for each of the usual uplifts of what visitors bring, when this share of them takes part.
+
+    There is no plan if they brought nothing.
+    """
     for uplift in UPLIFTS:
         per_arm = visitors_for_mean(history.sums, uplift)
         if per_arm is None:
             return
         visitors = ARMS * per_arm
-        share = history.buyers / history.sums.n
-        for_rate = ARMS * visitors_for_share(share, uplift) if 0 < share * (1 + uplift) < 1 else None
-        yield Plan(uplift, visitors, math.ceil(visitors * history.days / history.sums.n), for_rate)
+        yield Plan(uplift, visitors, _days(visitors, history, share), _for_rate(history, uplift))
+
+
+def rate_plans(history: PageHistory, share: float = 1) -> Iterator[Plan]:
+    """Plan likewise for the share of visitors who reach a goal; for no uplift beyond all of them."""
+    for uplift in UPLIFTS:
+        visitors = _for_rate(history, uplift)
+        if visitors is not None:
+            yield Plan(uplift, visitors, _days(visitors, history, share), visitors)
+
+
+def _for_rate(history: PageHistory, uplift: float) -> int | None:
+    rate = history.buyers / history.sums.n if history.sums.n else 0
+    return ARMS * visitors_for_share(rate, uplift) if 0 < rate * (1 + uplift) < 1 else None
+
+
+def _days(visitors: int, history: PageHistory, share: float) -> int:
+    return math.ceil(visitors * history.days / (history.sums.n * share))

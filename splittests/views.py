@@ -2,25 +2,18 @@ import csv
 import datetime as dt
 import json
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST
 
 from revenue import questions
-from sites import periods
 from sites.access import get_shown_site_or_404, get_site_or_404, shareable
 from sites.audit import exporting
-from sites.models import Role, Site
+from sites.models import Site
 from splittests import earnings, export, looks
 from splittests import results as counting
 from splittests.exposures import gather, gather_running
-from splittests.forms import SplitTestForm
-from splittests.guards import StartError, check
-from splittests.history import page_history
-from splittests.models import SplitTest
-from splittests.planning import plans
+from splittests.models import SplitTest, State
 from splittests.readings import Results
 from splittests.results import BREAKDOWNS
 from tracking.export import csv_response
@@ -30,29 +23,17 @@ from tracking.panels import named
 def index(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     gather_running(site)
-    return render(
-        request, "splittests/index.html", {"site": site, "section": "split-tests", "tests": counting.overview(site)}
-    )
-
-
-def new(request: HttpRequest, domain: str) -> HttpResponse:
-    site = get_site_or_404(request, domain, Role.EDITOR)
-    form = SplitTestForm(site, request.POST or None)
-    if form.is_valid():
-        test = form.save()
-        return redirect("splittests:results", domain, test.pk)
-    return render(request, "splittests/new.html", {"site": site, "section": "split-tests", "form": form})
-
-
-def plan(request: HttpRequest, domain: str) -> HttpResponse:
-    """How long a test would take on the page that the form names, before there is one."""
-    site = get_site_or_404(request, domain, Role.EDITOR)
-    path = request.GET.get("pages", "").replace("\0", "")
-    currency = request.GET.get("currency", "").replace("\0", "").lower()
-    lately = periods.picked("30d", timezone.now(), site.zone)
-    history = page_history(site, path, lately, currency) if path and currency else None
-    context = {"path": path, "currency": currency, "history": history, "plans": list(plans(history)) if history else []}
-    return render(request, "splittests/_plan.html", context)
+    tests = counting.overview(site)
+    shows_archived = "archived" in request.GET
+    context = {
+        "site": site,
+        "section": "split-tests",
+        "any": bool(tests),
+        "archived": sum(test.state == State.ARCHIVED for test in tests),
+        "shows_archived": shows_archived,
+        "tests": [test for test in tests if (test.state == State.ARCHIVED) == shows_archived],
+    }
+    return render(request, "splittests/index.html", context)
 
 
 @shareable
@@ -137,26 +118,6 @@ def export_revenue(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain)
     about = questions.read(request.GET, site, timezone.now())
     return csv_response(earnings.export(earnings.earned(about)), site, "revenue-split-tests", about.visits)
-
-
-@require_POST
-def start(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
-    site = get_site_or_404(request, domain, Role.EDITOR)
-    test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
-    try:
-        check(test)
-        test.start(timezone.now())
-    except StartError as error:
-        messages.error(request, str(error))
-    return redirect("splittests:results", domain, test_id)
-
-
-@require_POST
-def stop(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
-    site = get_site_or_404(request, domain, Role.EDITOR)
-    test = get_object_or_404(SplitTest.objects.for_site(site), pk=test_id)
-    test.stop(timezone.now())
-    return redirect("splittests:results", domain, test_id)
 
 
 def _snippet(test: SplitTest) -> str:

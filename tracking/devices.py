@@ -37,6 +37,8 @@ SYSTEMS = {
 }
 # Apps whose built-in browser the parser takes for the system's.
 APPS = {"MicroMessenger": "WeChat", "LinkedInApp": "LinkedIn"}
+# What a device can be, as far as it is known.
+KINDS = ("Desktop", "Mobile", "Tablet", "TV", "Console")
 CONSOLES = {"PlayStation": "PlayStation", "Xbox": "Xbox", "Nintendo": "Nintendo"}
 # Amazon's sticks are called AFT and some letters.
 TELEVISION = re.compile(

@@ -12,6 +12,7 @@ from revenue.money import format_money
 from sites.models import Site
 from splittests.models.words import Goal, Kind, StartedError, State
 from splittests.pages import LONGEST, Rule, RuleError, parse, parse_all
+from tracking.places import TERRITORIES
 
 LEAST_PERCENTILE, GREATEST_PERCENTILE = decimal.Decimal(90), decimal.Decimal("99.9")
 LONGEST_PATTERN = 500
@@ -170,6 +171,12 @@ class SplitTest(models.Model):
         if self.target_amount is None:
             return "Any Revenue"
         return f"Orders of {format_money(self.target_amount, self.currency)} or more"
+
+    @property
+    def audience_text(self) -> str:
+        """Name the devices, countries and channels that take part; "" if all do."""
+        countries = [TERRITORIES.get(code, code) for code in self.countries]
+        return "; ".join(", ".join(names) for names in (self.devices, countries, self.channels) if names)
 
     @transaction.atomic
     def start(self, now: dt.datetime) -> None:

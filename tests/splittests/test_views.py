@@ -46,24 +46,28 @@ def change(text: str) -> dict[str, str]:
 
 def filled(**changes: str) -> dict[str, str]:
     """What a browser sends for a test with one variant besides the control."""
-    rows = {f"variants-{row}-{name}": "" for row in range(3) for name in ("name", "text")}
-    weights = {f"variants-{row}-weight": "1" for row in range(3)}
     said = {
         "name": "Pricing headline",
+        "kind": "changes",
         "pages": "/pricing",
-        "selector": "h1",
         "goal": "revenue",
         "target": "any",
-        "amount": "",
         "currency": "EUR",
         "control_weight": "1",
+        "traffic_percent": "100",
         "variants-TOTAL_FORMS": "3",
         "variants-INITIAL_FORMS": "0",
+        "metrics-TOTAL_FORMS": "0",
+        "metrics-INITIAL_FORMS": "0",
         "variants-0-name": "Loud",
-        "variants-0-text": "Buy now!",
+        "variants-0-changes-0-selector": "h1",
+        "variants-0-changes-0-value": "Buy now!",
     }
-    # Django's test client can name no field "variants-0-text" by keyword, so "__" stands for the hyphen.
-    return rows | weights | said | {name.replace("__", "-"): value for name, value in changes.items()}
+    for row in range(3):
+        said |= {f"variants-{row}-weight": "1", f"variants-{row}-changes-0-action": "text"}
+        said |= {f"variants-{row}-changes-TOTAL_FORMS": "1", f"variants-{row}-changes-INITIAL_FORMS": "0"}
+    # Django's test client can name no field "variants-0-name" by keyword, so "__" stands for the hyphen.
+    return said | {name.replace("__", "-"): value for name, value in changes.items()}
 
 
 def test_index_explains_what_a_split_test_is_and_leads_to_a_new_one(site: Site, owner_client: Client) -> None:
@@ -80,7 +84,12 @@ def test_index_lists_each_test_with_its_goal_and_visitors(running: SplitTest, ow
 
 
 def test_new_test_is_a_draft_whose_first_variant_is_the_control(site: Site, owner_client: Client) -> None:
-    said = filled(control_weight="3", variants__2__text="Really, buy!", variants__2__weight="2")
+    said = filled(
+        control_weight="3",
+        variants__2__changes__0__selector="h1",
+        variants__2__changes__0__value="Really, buy!",
+        variants__2__weight="2",
+    )
     response = owner_client.post(NEW, said)
     test = SplitTest.objects.get()
     assert response["Location"] == f"{INDEX}{test.pk}/"
@@ -176,14 +185,24 @@ def test_tests_of_one_name_get_keys_of_their_own(site: Site, stranger: User, own
         pytest.param({"window_days": "0"}, "greater than or equal to 1", id="no window"),
         pytest.param({"cap_percentile": "50"}, "greater than or equal to 90", id="a cap that takes half"),
         pytest.param({"cap_percentile": "100"}, "no more than 2 digits before", id="a cap that takes nothing"),
-        pytest.param({"selector": ""}, "Name the element whose text", id="text without element"),
-        pytest.param({"variants__0__text": ""}, "Enter the text that this variant shows.", id="no text"),
+        pytest.param({"variants__0__changes__0__selector": ""}, "Name the element by a CSS", id="no element"),
+        pytest.param(
+            {"variants__0__changes__0__selector": "", "variants__0__changes__0__value": ""},
+            "Add a change: an element",
+            id="no change",
+        ),
         pytest.param({"variants__0__weight": "0"}, "greater than or equal to 1", id="no weight"),
         pytest.param({"control_weight": "0"}, "greater than or equal to 1", id="no weight of the control"),
         pytest.param(
-            {"variants__0__name": "", "variants__0__text": ""}, "Describe at least one variant", id="no variant"
+            {
+                "variants__0__name": "",
+                "variants__0__changes__0__selector": "",
+                "variants__0__changes__0__value": "",
+            },
+            "Describe at least one variant",
+            id="no variant",
         ),
-        pytest.param({"variants__1__name": "loud", "variants__1__text": "Hey"}, "named “loud” already", id="same name"),
+        pytest.param({"kind": "code", "variants__1__name": "loud"}, "named “loud” already", id="same name"),
         pytest.param({"variants__0__name": "Control"}, "named “Control” already", id="a second control"),
         pytest.param(
             {"variants__0__name": "Control", "variants__1__weight": "none"}, "named “Control” already", id="both"
@@ -200,7 +219,7 @@ def test_new_form_says_what_is_wrong(site: Site, owner_client: Client, changes: 
 
 
 def test_variants_of_a_page_with_its_own_code_need_names_alone(site: Site, owner_client: Client) -> None:
-    owner_client.post(NEW, filled(selector="", variants__0__text=""))
+    owner_client.post(NEW, filled(kind="code"))
     assert list(SplitTest.objects.get().variants.values_list("name", "changes")) == [("Control", []), ("Loud", [])]
 
 
@@ -235,6 +254,7 @@ def test_test_runs_from_start_to_stop_and_never_again(
     draft.refresh_from_db()
     assert (draft.state, draft.stopped_at) == (State.DRAFT, None)
 
+    send_hit(draft.site)
     owner_client.post(f"{INDEX}{draft.pk}/start/")
     draft.refresh_from_db()
     started_at = draft.started_at

@@ -1,0 +1,75 @@
+"""Who has come lately to the pages that rules name, as far as paths tell: parameters of addresses are not kept."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from sites.models import Site
+from splittests.goals import Reached, like_glob, reached
+from splittests.pages import Rule, example
+
+LATELY = dt.timedelta(days=30)
+# A site with routes behind the # has them in its paths.
+ON_PAGES = """
+    split_part(x.path, '#', 1) LIKE ANY(%(included)s) AND NOT split_part(x.path, '#', 1) LIKE ANY(%(excluded)s)
+"""
+
+
+class Seen(NamedTuple):
+    hostname: str
+    path: str
+    at: dt.datetime
+
+
+def on_pages(rules: Sequence[Rule]) -> dict[str, list[str]]:
+    """Give the parameters of ON_PAGES. A rule that leaves out only pages with a parameter leaves none out here."""
+    return {
+        "included": [like_glob(rule.path) for rule in rules if not rule.excludes],
+        "excluded": [like_glob(rule.path) for rule in rules if rule.excludes and not rule.query],
+    }
+
+
+def last_view(site: Site, rules: Sequence[Rule], now: dt.datetime) -> Seen | None:
+    """Give the last view of the pages within LATELY."""
+    statement = f"""
+        SELECT x.hostname, split_part(x.path, '#', 1), x.at FROM tracking_view x
+        WHERE x.site_id = %(site)s AND x.at >= %(since)s AND {ON_PAGES}
+        ORDER BY x.at DESC LIMIT 1
+    """
+    found = _first(statement, {"site": site.pk, "since": now - LATELY, **on_pages(rules)})
+    return Seen(*found) if found else None
+
+
+def was_reached(site: Site, goal: str, pattern: str, now: dt.datetime) -> bool:
+    """Tell whether anybody has reached a goal, other than revenue, within LATELY."""
+    found: Reached = reached(goal, pattern)
+    statement = f"""
+        SELECT 1 FROM {found.table} x
+        WHERE x.site_id = %(site)s AND x.at >= %(since)s AND {found.condition} LIMIT 1
+    """
+    return _first(statement, {"site": site.pk, "since": now - LATELY, **found.parameters}) is not None
+
+
+def page_address(site: Site, rules: Sequence[Rule], now: dt.datetime) -> str:
+    """Give the address of one of the pages: one that a rule names outright, or else the last that was seen."""
+    seen = last_view(site, rules, now)
+    path = example(rules) or (seen.path if seen else "/")
+    return origin_of(site, seen.hostname if seen else site.domain) + path
+
+
+def origin_of(site: Site, hostname: str) -> str:
+    return f"{'http' if is_local(site) else 'https'}://{hostname}"
+
+
+def is_local(site: Site) -> bool:
+    """Tell whether the site can only be on this machine, as the demo's is (RFC 6761)."""
+    return site.domain.endswith(".localhost")
+
+
+def _first(statement: str, parameters: dict[str, Any]) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        found: tuple[Any, ...] | None = cursor.fetchone()
+    return found
