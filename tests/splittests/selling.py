@@ -32,7 +32,7 @@ def made(*variants: dict[str, Any], state: State = State.RUNNING, **fields: Any)
     test = SplitTest.objects.create(**fields)
     for variant in variants:
         test.variants.create(**variant)
-    SplitTest.objects.filter(pk=test.pk).update(state=state)
+    SplitTest.objects.filter(pk=test.pk).update(state=state, started_at=fields.get("started_at", NOON - HOUR))
     test.refresh_from_db()
     return test
 
