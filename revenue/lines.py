@@ -49,7 +49,13 @@ AS_PAID = Basis()
 
 
 def named_lines(
-    asked: Asked, model: Model, basis: Basis = AS_PAID, value: str = "NULL", joined: str = "", name: str = "lines", among: str = ""
+    asked: Asked,
+    model: Model,
+    basis: Basis = AS_PAID,
+    value: str = "NULL",
+    joined: str = "",
+    name: str = "lines",
+    among: str = "",
 ) -> tuple[str, dict[str, Any]]:
     """Name `lines`, or another name: the ledger of the accounts in the period; and give the parameters.
 

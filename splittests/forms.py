@@ -3,6 +3,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.forms.utils import ErrorDict
 from django.utils.text import slugify
 
 from revenue.models import Connection
@@ -173,11 +174,11 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
     def hush(self) -> None:
         """Show what was written so far, and say nothing of what is wrong with it."""
         for form in (self, *self.variants.forms, *self.metrics.forms):
-            form._errors = form.error_class()
+            form._errors = ErrorDict()
         for formset in (self.variants, self.metrics, *(form.changes for form in self.variants.forms)):
             formset._errors, formset._non_form_errors = [], formset.error_class()
             for form in formset.forms:
-                form._errors = form.error_class()
+                form._errors = ErrorDict()
 
 
 def _initial(test: SplitTest) -> dict[str, Any]:
