@@ -1,15 +1,17 @@
-"""A test's results as files. Money is in minor units."""
+"""A test's results as files. Money is in minor units, and conversions count one each."""
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from splittests.inference import Comparison
 from splittests.models import SplitTest
-from splittests.readings import Arm, Reading, Results
+from splittests.readings import CONVERSION, Arm, Reading, Results
 from tracking.export import harmless
 
 COLUMNS = (
+    "metric",
     "variant",
     "weight",
     "currency",
@@ -30,15 +32,22 @@ COLUMNS = (
 )
 
 
-def as_rows(results: Results) -> Iterator[list[object]]:
-    """Give the headings, then a row for each variant; what there is not is empty."""
+def as_rows(test: SplitTest, results: Results) -> Iterator[list[object]]:
+    """Give the headings, then a row for each variant, then those of each metric; what there is not is empty."""
     yield list(COLUMNS)
+    yield from _rows(test.goal_text, results)
+    for metric in results.metrics:
+        yield from _rows(metric.name, metric.results)
+
+
+def _rows(metric: str, results: Results) -> Iterator[list[object]]:
     control, *_ = results.arms
-    yield [*_figures(control), *[""] * 7]
+    yield [harmless(metric), *_figures(control), *[""] * 7]
     for reading in results.readings:
         uplift = reading.always.uplift if reading.always else None
         belief = reading.belief
         yield [
+            harmless(metric),
             *_figures(reading.variant),
             *((uplift.estimate, uplift.low, uplift.high) if uplift else ("", "", "")),
             "" if reading.p_value is None else reading.p_value,
@@ -47,10 +56,10 @@ def as_rows(results: Results) -> Iterator[list[object]]:
 
 
 def _figures(arm: Arm) -> list[object]:
-    return [
-        harmless(arm.name), arm.weight, arm.currency.upper(), arm.visitors, arm.conversions, arm.orders, arm.gross,
-        arm.gross - arm.net, arm.net, arm.capped,
-    ]  # fmt: skip
+    money: list[object] = (
+        [arm.orders, arm.gross, arm.gross - arm.net, arm.net, arm.capped] if arm.is_money else [""] * 5
+    )
+    return [harmless(arm.name), arm.weight, arm.currency.upper(), arm.visitors, arm.conversions, *money]
 
 
 def as_data(test: SplitTest, results: Results, now: dt.datetime) -> dict[str, Any]:
@@ -62,7 +71,8 @@ def as_data(test: SplitTest, results: Results, now: dt.datetime) -> dict[str, An
         "as_of": now.isoformat(),
         "started_at": _moment(test.started_at),
         "stopped_at": _moment(test.stopped_at),
-        "currency": test.currency.upper(),
+        "goal": test.goal_text,
+        "currency": results.arms[0].currency.upper() if results.arms else "",
         "target_amount": test.target_amount,
         "planned_visitors": results.planned,
         "window_days": test.window_days,
@@ -73,19 +83,44 @@ def as_data(test: SplitTest, results: Results, now: dt.datetime) -> dict[str, An
         "excluded": results.excluded,
         "ripening": results.ripening,
         "returned_after_stop": results.returns.amount if results.returns else 0,
-        "variants": [asdict(arm) for arm in results.arms],
+        **_compared(results),
+        "metrics": [
+            {"name": each.name, "goal": each.goal, "is_guardrail": each.is_guardrail, **_compared(each.results)}
+            for each in results.metrics
+        ],
+    }
+
+
+def _compared(results: Results) -> dict[str, Any]:
+    return {
+        "variants": [_arm(arm) for arm in results.arms],
         "comparisons": [_comparison(reading) for reading in results.readings],
     }
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    """Give the arm's figures; without a currency those of money would be CONVERSIONs."""
+    money = ("currency", "orders", "gross", "net", "capped", "capped_squares")
+    return {name: value for name, value in asdict(arm).items() if arm.is_money or name not in money}
 
 
 def _comparison(reading: Reading) -> dict[str, Any]:
     return {
         "variant": reading.variant.name,
-        "at_any_time": asdict(reading.always) if reading.always else None,
+        "at_any_time": _read(reading.always, reading),
         "corrected_p_value": reading.p_value,
         "believed": asdict(reading.belief) if reading.belief else None,
-        "one_look": asdict(reading.once) if reading.once else None,
+        "one_look": _read(reading.once, reading),
     }
+
+
+def _read(compared: Comparison | None, reading: Reading) -> dict[str, Any] | None:
+    """Give the comparison; the difference is per visitor, of money or of conversions."""
+    if compared is None:
+        return None
+    unit = 1 if reading.variant.is_money else CONVERSION
+    difference = {end: value / unit for end, value in asdict(compared.difference).items()}
+    return asdict(compared) | {"difference": difference}
 
 
 def _moment(at: dt.datetime | None) -> str | None:

@@ -1,14 +1,17 @@
 """Gathering exposures: whom a test showed which variant, kept by visitor so that no page has to work it out again.
 
 A visitor is one for a day, and belongs to a variant from the first page view that showed it while the test ran.
-Somebody whom the test showed two variants belongs to none.
+Somebody whom the test showed two variants belongs to none. How many there are is counted along, so that no page has to
+go through a million of them.
 """
 
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from sites.models import Site
+from splittests.conversions import gather_conversions
 from splittests.models import SplitTest
 from tracking.ahead import BEING_WRITTEN
 
@@ -31,6 +34,11 @@ GATHER = """
                CASE WHEN min(variant_id) = max(variant_id) THEN min(variant_id) END AS variant_id
         FROM shown GROUP BY visitor
     ),
+    known AS (
+        SELECT visitor, known.variant_id, known.first_at, device, country, channel
+        FROM splittests_exposed known JOIN visitors USING (visitor)
+        WHERE site_id = %(site)s AND test_id = %(test)s
+    ),
     put AS (
         INSERT INTO splittests_exposed AS known (
             site_id, test_id, visitor, variant_id, first_at, device, country, channel)
@@ -42,6 +50,22 @@ GATHER = """
         SET variant_id = CASE WHEN known.variant_id = excluded.variant_id THEN known.variant_id END,
             first_at = least(known.first_at, excluded.first_at)
         WHERE known.variant_id IS DISTINCT FROM excluded.variant_id OR excluded.first_at < known.first_at
+        RETURNING visitor, variant_id, first_at, device, country, channel
+    ),
+    moved AS (
+        SELECT 1 AS change, put.* FROM put
+        UNION ALL SELECT -1, known.* FROM known JOIN put USING (visitor)
+    ),
+    counted AS (
+        INSERT INTO splittests_audience AS audience (site_id, test_id, dimension, value, variant_id, visitors)
+        SELECT %(site)s, %(test)s, dimension, value, coalesce(variant_id, 0), sum(change)
+        FROM moved CROSS JOIN LATERAL (VALUES
+            ('quarter', extract(epoch FROM date_bin('15 minutes', first_at, 'epoch'))::bigint::text),
+            ('device', device), ('country', country), ('channel', channel)
+        ) AS cell (dimension, value)
+        GROUP BY dimension, value, coalesce(variant_id, 0) HAVING sum(change) <> 0
+        ON CONFLICT (site_id, test_id, dimension, value, variant_id)
+        DO UPDATE SET visitors = audience.visitors + excluded.visitors
     )
     SELECT max(at) FROM shown
 """
@@ -61,6 +85,7 @@ def gather(test: SplitTest) -> None:
         ((last_at,),) = cursor.fetchall()
     if last_at:
         SplitTest.objects.filter(pk=known.pk).update(gathered_at=last_at)
+    gather_conversions(known, timezone.now())
 
 
 def gather_running(site: Site) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from splittests.inference import Interval, Sums, is_telling
-from splittests.readings import compare, money
+from splittests.readings import compare, told
 from tracking.charts import XLabel, YLabel, grid_step
 
 MOST_LINES = 5
@@ -118,14 +118,14 @@ def _chart(name: str, read: Sequence[tuple[dt.date, Interval]], currency: str, g
                 y(each.estimate),
                 round(x(day) - slot / 2, 3),
                 round(slot, 3),
-                *(money(end, currency) for end in (each.estimate, each.low, each.high)),
+                *(told(end, currency) for end in (each.estimate, each.low, each.high)),
             )
             for day, each in read
         ],
         band=f"{_path([*upper, *reversed(lower)])} Z",
         curve=_path([(x(day), y(interval.estimate)) for day, interval in read]),
         zero=y(0),
-        y_labels=[YLabel(y(line), money(line, currency)) for line in grid],
+        y_labels=[YLabel(y(line), told(line, currency)) for line in grid],
         x_labels=[XLabel(x(day), f"{day:%-d %b}") for day, _ in read[::every]],
     )
 

@@ -1,7 +1,8 @@
 """What may be said of a test's variants, in numbers and in words. Pure.
 
 Money is in minor units of the test's currency. What decides is the revenue per visitor, each visitor's capped if the
-test has a cap.
+test has a cap. Of any other goal it is the visitors who reach it: there is no currency then, and each counts as
+CONVERSION, so that the mean is in hundredths of a conversion per 100 visitors as that of money is in cents.
 """
 
 import datetime as dt
@@ -25,6 +26,7 @@ from splittests.inference import (
 )
 
 CONFIDENCE = 0.95
+CONVERSION = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Arm:
     """One variant's visitors and what they paid; `net` is `gross` less what went back.
 
     `capped` is what the net of its visitors would be if none had brought more than the cap, `capped_squares` the
-    sum of their squares.
+    sum of their squares. Without a currency these are of conversions, and nothing is known of orders.
     """
 
     name: str
@@ -49,6 +51,10 @@ class Arm:
     @property
     def sums(self) -> Sums:
         return Sums(self.visitors, self.capped, self.capped_squares)
+
+    @property
+    def is_money(self) -> bool:
+        return bool(self.currency)
 
     @property
     def conversion_rate(self) -> Interval | None:
@@ -76,7 +82,7 @@ class Arm:
 
     @property
     def average_order_text(self) -> str:
-        return money(self.gross / self.orders, self.currency) if self.orders else "–"
+        return told(self.gross / self.orders, self.currency) if self.orders else "–"
 
     @property
     def rate_text(self) -> str:
@@ -89,16 +95,16 @@ class Arm:
 
     @property
     def per_visitor_text(self) -> str:
-        return money(self.net / self.visitors, self.currency) if self.visitors else "–"
+        return told(self.net / self.visitors, self.currency) if self.visitors else "–"
 
     @property
     def capped_per_visitor_text(self) -> str:
-        return money(self.capped / self.visitors, self.currency) if self.visitors else "–"
+        return told(self.capped / self.visitors, self.currency) if self.visitors else "–"
 
     @property
     def per_visitor_range(self) -> str:
         mean = self.revenue_per_visitor
-        return f"{money(mean.low, self.currency)} to {money(mean.high, self.currency)}" if mean else ""
+        return f"{told(mean.low, self.currency)} to {told(mean.high, self.currency)}" if mean else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,25 +162,27 @@ class Reading:
             return f"Too early to tell: both need {LEAST_VISITORS} visitors and {LEAST_CONVERSIONS} conversions."
         if self.always is None:
             return "All visitors brought the same, so there is no range to be given."
-        return f"{_capitalized(self.range_in_words)} per visitor than {self.control.name}."
+        return f"{_capitalized(self.range_in_words)} than {self.control.name}."
 
     @property
     def range_in_words(self) -> str:
         assert self.always is not None
         low, high = self.always.difference.low, self.always.difference.high
-        less, more = (money(abs(end), self.variant.currency) for end in (low, high))
+        less, more = (told(abs(end), self.variant.currency) for end in (low, high))
+        is_money = self.variant.is_money
+        fewer, unit = ("less", "per visitor") if is_money else ("fewer", "conversions per 100 visitors")
         if low > 0:
-            return f"between {less} and {more} more"
+            return f"between {less} and {more} more {unit}"
         if high < 0:
-            return f"between {more} and {less} less"
-        return f"anything between {less} less and {more} more"
+            return f"between {more} and {less} {fewer} {unit}"
+        return f"anything between {less} {fewer} and {more} more {unit}"
 
     @property
     def difference_text(self) -> str:
         if self.always is None:
             return "–"
         estimate = self.always.difference.estimate
-        return f"{'+' if estimate > 0 else ''}{money(estimate, self.variant.currency)}"
+        return f"{'+' if estimate > 0 else ''}{told(estimate, self.variant.currency)}"
 
     @property
     def uplift_text(self) -> str:
@@ -201,7 +209,7 @@ class Reading:
         return self._loss_text(self.belief.control_risk) if self.belief else "–"
 
     def _loss_text(self, share: float) -> str:
-        return f"{money(share * self.control.sums.mean, self.control.currency)} ({share:.2%})"
+        return f"{told(share * self.control.sums.mean, self.control.currency)} ({share:.2%})"
 
     @property
     def p_text(self) -> str:
@@ -228,12 +236,40 @@ class Returns:
     last_at: dt.datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What else was counted of the same visitors. With `is_guardrail`, no winner may make less of it."""
+
+    name: str
+    goal: str
+    is_guardrail: bool
+    results: "Results"
+
+    @property
+    def rows(self) -> list[tuple[Reading, str]]:
+        """Give each reading with what to say of it."""
+        return [
+            (each, f"Worse: {each.range_in_words}." if self._is_harmed(each) else each.sentence)
+            for each in self.results.readings
+        ]
+
+    def harm(self, variant: str) -> str:
+        """Say by how much the variant is clearly worse; "" if it is not."""
+        worse = (each for each in self.results.readings if each.variant.name == variant and self._is_harmed(each))
+        return next((f"{self.name}: {each.range_in_words}" for each in worse), "")
+
+    def _is_harmed(self, reading: Reading) -> bool:
+        # It may well be that nobody converts any more, so few conversions of the variant are enough.
+        is_telling = reading.control.is_telling and reading.variant.visitors >= LEAST_VISITORS
+        return self.is_guardrail and is_telling and reading.always is not None and reading.always.difference.high < 0
+
+
 @dataclass(frozen=True)
 class Results:
     """The arms, the control first, and what their figures rest on.
 
     `excluded` visitors saw two variants and are left out. `ripening` ones are still inside the conversion window,
-    and may yet buy. `cap` is the most that a visitor counts with.
+    and may yet buy. `cap` is the most that a visitor counts with. `metrics` are of the same visitors.
     """
 
     arms: tuple[Arm, ...]
@@ -243,6 +279,15 @@ class Results:
     is_stopped: bool = False
     cap: int | None = None
     returns: Returns | None = None
+    metrics: tuple[Measured, ...] = ()
+
+    @property
+    def is_money(self) -> bool:
+        return self.arms[0].is_money
+
+    @property
+    def measure(self) -> str:
+        return "Revenue per visitor" if self.is_money else "Conversions per 100 visitors"
 
     @property
     def visitors(self) -> int:
@@ -344,9 +389,16 @@ class Results:
         if best is None:
             return Verdict("Nothing to compare", "A test needs a second variant, and visitors who differ.")
         if best.lead is Lead.AHEAD:
+            gain = f"It brings {best.range_in_words} than {best.control.name}"
+            if harm := "; ".join(filter(None, (each.harm(best.variant.name) for each in self.metrics))):
+                return Verdict(
+                    f"{best.variant.name} is ahead, but does harm",
+                    f"{gain}, but a guardrail got worse. {harm}. So it is not the winner.",
+                    tone="bad",
+                )
             return Verdict(
                 f"{best.variant.name} is the winner",
-                f"It brings {best.range_in_words} per visitor than {best.control.name}.",
+                f"{gain}.",
                 tone="good",
                 winner=best.variant.name,
             )
@@ -355,13 +407,13 @@ class Results:
             closest = "" if len(behind) == 1 else "The best of the others, "
             return Verdict(
                 f"{best.control.name} is the winner",
-                f"{closest}{best.variant.name}{',' if closest else ''} brings {best.range_in_words} per visitor.",
+                f"{closest}{best.variant.name}{',' if closest else ''} brings {best.range_in_words}.",
                 winner=best.control.name,
             )
         worse = f" {_listed(reading.variant.name for reading in behind)} did worse." if behind else ""
         return Verdict(
             "No difference found",
-            f"{best.variant.name} brings {best.range_in_words} per visitor than {best.control.name}: "
+            f"{best.variant.name} brings {best.range_in_words} than {best.control.name}: "
             f"the difference may be chance.{worse}",
         )
 
@@ -421,8 +473,9 @@ def drawn(intervals: Iterable[Interval | None]) -> list[Drawing | None]:
     ]
 
 
-def money(minor: float, currency: str) -> str:
-    return format_money(round(minor), currency)
+def told(value: float, currency: str) -> str:
+    """Write money, or without a currency conversions per 100 visitors."""
+    return format_money(round(value), currency) if currency else f"{round(value) / 100:,.2f}"
 
 
 def _percents(interval: Interval) -> str:

@@ -1,14 +1,15 @@
-"""What each variant of a test earned, from its exposures and its visitors' lines in the ledger.
+"""What each variant of a test brought, from its exposures and its visitors' lines in the ledger or conversions.
 
 An order counts when the page view it was paid from is an exposed visitor's, when it was paid after their first
 exposure and within the test's conversion window, in the test's currency, and when it reached the target, if there
 is one. What it brought is what the ledger says now: refunds and disputes lower it even after the test has stopped,
-and the same ledger always gives the same results. `exposures.gather` comes first.
+and the same ledger always gives the same results. Of any other goal, whoever reached it is gathered by
+`conversions`. `exposures.gather` comes first.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -16,36 +17,44 @@ from typing import Any
 from django.db import connection
 
 from revenue.attribution import Model
-from revenue.models.accounts import COUNTED_ACCOUNTS
+from revenue.models.accounts import IS_COUNTED
 from revenue.models.ledger import GROSS, SALES
 from sites.models import Site
 from splittests.inference import Sums
 from splittests.looks import Growth, Look, looks
-from splittests.models import SplitTest, Variant
-from splittests.readings import Arm, Results, Returns
+from splittests.models import GOAL, Goal, Metric, SplitTest, Variant
+from splittests.readings import CONVERSION, Arm, Measured, Results, Returns
 
-# Stripe tells the time of a payment in whole seconds, hence date_trunc.
+# Stripe tells the time of a payment in whole seconds, hence date_trunc. Each payment's buyer is looked up among the
+# exposed, of whom there are many times as many: the LIMIT keeps the database from reading them all for that.
 ORDERS = f"""
+    paid AS (
+        SELECT account_id, charge, min(occurred_at) FILTER (WHERE kind = 'charge') AS at, sum(amount) AS net,
+               sum(amount) FILTER (WHERE kind = ANY(%(gross)s)) AS gross,
+               sum(amount) FILTER (WHERE is_late) AS late, max(occurred_at) FILTER (WHERE is_late) AS late_at,
+               array_agg(occurred_at) AS moments, array_agg(amount) AS amounts
+        FROM (
+            SELECT *, occurred_at >= %(stopped)s::timestamptz AND kind <> ALL(%(gross)s) AS is_late
+            FROM revenue_ledgerline
+            WHERE account_id {IS_COUNTED} AND currency = %(currency)s AND kind = ANY(%(sales)s)
+              AND occurred_at >= date_trunc('second', %(started)s::timestamptz)
+        ) line
+        GROUP BY account_id, charge
+        HAVING sum(amount) FILTER (WHERE kind = ANY(%(gross)s)) >= %(target)s
+    ),
     orders AS (
         SELECT exposed.variant_id, exposed.visitor, exposed.device, exposed.country, exposed.channel,
-               decision.account_id, decision.charge, sum(line.amount) AS net,
-               sum(line.amount) FILTER (WHERE line.kind = ANY(%(gross)s)) AS gross,
-               sum(line.amount) FILTER (WHERE line.is_late) AS late, max(line.occurred_at) FILTER (WHERE line.is_late)
-                   AS late_at
-        FROM splittests_exposed exposed
-        JOIN revenue_attribution decision ON decision.site_id = %(site)s
-         AND decision.visitor = exposed.visitor AND decision.model = %(model)s AND decision.reason = ''
-         AND decision.account_id IN ({COUNTED_ACCOUNTS})
-        JOIN (
-            SELECT *, occurred_at >= %(stopped)s::timestamptz AND kind <> ALL(%(gross)s) AS is_late
-            FROM revenue_ledgerline WHERE currency = %(currency)s AND kind = ANY(%(sales)s)
-        ) line ON line.account_id = decision.account_id AND line.charge = decision.charge
-        WHERE exposed.site_id = %(site)s AND exposed.test_id = %(test)s AND exposed.variant_id IS NOT NULL
-        GROUP BY exposed.site_id, exposed.test_id, exposed.visitor, decision.account_id, decision.charge
-        HAVING sum(line.amount) FILTER (WHERE line.kind = ANY(%(gross)s)) >= %(target)s
-           AND min(line.occurred_at) FILTER (WHERE line.kind = 'charge') >= date_trunc('second', exposed.first_at)
-           AND (%(window)s::interval IS NULL OR min(line.occurred_at) FILTER (WHERE line.kind = 'charge')
-                < exposed.first_at + %(window)s::interval)
+               paid.net, paid.gross, paid.late, paid.late_at, paid.moments, paid.amounts
+        FROM paid
+        JOIN revenue_attribution decision ON decision.account_id = paid.account_id AND decision.charge = paid.charge
+         AND decision.model = %(model)s AND decision.site_id = %(site)s AND decision.reason = ''
+        CROSS JOIN LATERAL (
+            SELECT * FROM splittests_exposed
+            WHERE site_id = %(site)s AND test_id = %(test)s AND visitor = decision.visitor AND variant_id IS NOT NULL
+            LIMIT 1
+        ) exposed
+        WHERE paid.at >= date_trunc('second', exposed.first_at)
+          AND (%(window)s::interval IS NULL OR paid.at < exposed.first_at + %(window)s::interval)
     ),
     buyers AS (
         SELECT variant_id, visitor, device, country, channel, count(*) AS orders, sum(gross) AS gross, sum(net) AS net
@@ -54,44 +63,60 @@ ORDERS = f"""
     cap AS (
         SELECT percentile_disc(%(percentile)s::float8) WITHIN GROUP (ORDER BY net) AS most FROM buyers WHERE net > 0
     ),
-    capped AS (SELECT buyers.*, least(net, most) AS kept FROM buyers CROSS JOIN cap)
+    capped AS (SELECT buyers.*, least(net, most) AS kept FROM buyers CROSS JOIN cap),
+    moves AS (
+        SELECT variant_id, visitor, (moment AT TIME ZONE %(zone)s)::date AS day, sum(amount) AS net
+        FROM (SELECT variant_id, visitor, unnest(moments) AS moment, unnest(amounts) AS amount FROM orders) line
+        GROUP BY variant_id, visitor, day
+    )
+"""
+# The same of who reached another goal.
+CONVERSIONS = f"""
+    orders AS (SELECT 0::bigint AS late, NULL::timestamptz AS late_at WHERE false),
+    cap AS (SELECT NULL::bigint AS most),
+    capped AS (
+        SELECT exposed.variant_id, exposed.visitor, exposed.device, exposed.country, exposed.channel, converted.at,
+               0 AS orders, 0 AS gross, 0 AS net, {CONVERSION}::bigint AS kept
+        FROM splittests_converted converted
+        JOIN splittests_exposed exposed ON exposed.site_id = %(site)s AND exposed.test_id = %(test)s
+         AND exposed.visitor = converted.visitor AND exposed.variant_id IS NOT NULL
+        WHERE converted.site_id = %(site)s AND converted.test_id = %(test)s AND converted.metric_id = %(metric)s
+    ),
+    moves AS (
+        SELECT variant_id, visitor, (at AT TIME ZONE %(zone)s)::date AS day, kept AS net FROM capped
+    )
 """
 EARNINGS = """
     count(*) AS conversions, sum(orders)::bigint AS orders, sum(gross)::bigint AS gross, sum(net)::bigint AS net,
     sum(kept)::bigint AS kept, sum(kept * kept) AS kept_squares
 """
 
-RESULTS = f"""
-    WITH {ORDERS},
-    audience AS (
-        SELECT variant_id, count(*) AS visitors,
-               count(*) FILTER (WHERE first_at > %(now)s - %(window)s::interval) AS ripening
-        FROM splittests_exposed WHERE site_id = %(site)s AND test_id = %(test)s GROUP BY variant_id
-    ),
-    earnings AS (SELECT variant_id, {EARNINGS} FROM capped GROUP BY variant_id)
-    SELECT coalesce((SELECT visitors FROM audience WHERE variant_id IS NULL), 0), (SELECT most::bigint FROM cap),
-           (SELECT sum(late)::bigint FROM orders), (SELECT max(late_at) FROM orders), coalesce(ripening, 0),
-           variant.name, variant.weight, coalesce(visitors, 0), coalesce(conversions, 0), coalesce(orders, 0),
-           coalesce(gross, 0), coalesce(net, 0), coalesce(kept, 0), coalesce(kept_squares, 0)
-    FROM splittests_variant variant
-    LEFT JOIN audience ON audience.variant_id = variant.id
-    LEFT JOIN earnings ON earnings.variant_id = variant.id
+# Who came within the quarter of an hour in which the window ends is told to be inside it.
+AUDIENCE = """
+    WITH audience AS (
+        SELECT variant_id, sum(visitors)::bigint AS visitors, (sum(visitors) FILTER (
+                   WHERE to_timestamp(value::bigint) > %(now)s - %(window)s::interval - interval '15 minutes'
+               ))::bigint AS ripening
+        FROM splittests_audience
+        WHERE site_id = %(site)s AND test_id = %(test)s AND dimension = 'quarter' GROUP BY variant_id
+    )
+    SELECT variant.id, variant.name, variant.weight, coalesce(visitors, 0), coalesce(ripening, 0),
+           coalesce((SELECT visitors FROM audience WHERE variant_id = 0), 0)
+    FROM splittests_variant variant LEFT JOIN audience ON audience.variant_id = variant.id
     WHERE variant.test_id = %(test)s
     ORDER BY variant.id
 """
+EARNED = f"""
+    WITH {{brought}}
+    SELECT variant_id, (SELECT most::bigint FROM cap), (SELECT sum(late)::bigint FROM orders),
+           (SELECT max(late_at) FROM orders), {EARNINGS}
+    FROM capped GROUP BY variant_id
+"""
 
-# A line counts on the day it came, the charge's on the day it was paid. Visitors are counted by quarters of an hour
-# first, since telling the day of each takes longer than all else; no zone's day begins within one.
-BY_DAY = f"""
-    WITH {ORDERS},
-    moves AS (
-        SELECT orders.variant_id, orders.visitor, (line.occurred_at AT TIME ZONE %(zone)s)::date AS day,
-               sum(line.amount) AS net
-        FROM orders
-        JOIN revenue_ledgerline line ON line.account_id = orders.account_id AND line.charge = orders.charge
-         AND line.currency = %(currency)s AND line.kind = ANY(%(sales)s)
-        GROUP BY orders.variant_id, orders.visitor, day
-    ),
+# A line counts on the day it came, the charge's on the day it was paid. No zone's day begins within a quarter of an
+# hour.
+BY_DAY = """
+    WITH {brought},
     totals AS (
         SELECT variant_id, visitor, day,
                least(sum(net) OVER (PARTITION BY visitor ORDER BY day), (SELECT most FROM cap)) AS kept
@@ -107,12 +132,11 @@ BY_DAY = f"""
         FROM steps GROUP BY variant_id, day
     ),
     seen AS (
-        SELECT variant_id, (quarter AT TIME ZONE %(zone)s)::date AS day, sum(visitors)::bigint AS visitors
-        FROM (
-            SELECT variant_id, date_bin('15 minutes', first_at, 'epoch') AS quarter, count(*) AS visitors
-            FROM splittests_exposed WHERE site_id = %(site)s AND test_id = %(test)s AND variant_id IS NOT NULL
-            GROUP BY variant_id, quarter
-        ) quarters GROUP BY variant_id, day
+        SELECT variant_id, (to_timestamp(value::bigint) AT TIME ZONE %(zone)s)::date AS day,
+               sum(visitors)::bigint AS visitors
+        FROM splittests_audience
+        WHERE site_id = %(site)s AND test_id = %(test)s AND dimension = 'quarter' AND variant_id <> 0 AND visitors > 0
+        GROUP BY variant_id, day
     )
     SELECT day, variant_id, coalesce(visitors, 0), coalesce(conversions, 0), coalesce(kept, 0),
            coalesce(kept_squares, 0)
@@ -121,11 +145,10 @@ BY_DAY = f"""
 
 # Of the values that most visitors had.
 BY_VALUE = f"""
-    WITH {ORDERS},
+    WITH {{brought}},
     audience AS (
-        SELECT {{column}} AS value, variant_id, count(*) AS visitors
-        FROM splittests_exposed WHERE site_id = %(site)s AND test_id = %(test)s AND variant_id IS NOT NULL
-        GROUP BY value, variant_id
+        SELECT value, variant_id, visitors FROM splittests_audience
+        WHERE site_id = %(site)s AND test_id = %(test)s AND dimension = %(by)s AND variant_id <> 0 AND visitors > 0
     ),
     largest AS (
         SELECT value, sum(visitors) AS most FROM audience GROUP BY value ORDER BY most DESC, value LIMIT %(groups)s
@@ -146,7 +169,8 @@ FIGURES = ("visitors", "conversions", "orders", "gross", "net", "capped")
 
 OVERVIEW = """
     WITH audience AS (
-        SELECT test_id, count(variant_id) AS visitors FROM splittests_exposed WHERE site_id = %(site)s GROUP BY test_id
+        SELECT test_id, sum(visitors)::bigint AS visitors FROM splittests_audience
+        WHERE site_id = %(site)s AND dimension = 'device' AND variant_id <> 0 GROUP BY test_id
     )
     SELECT test.*, coalesce(audience.visitors, 0) AS visitors
     FROM splittests_splittest test LEFT JOIN audience ON audience.test_id = test.id
@@ -163,23 +187,62 @@ class Group:
     results: Results
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One variant's visitors; `excluded` are those of no variant."""
+
+    variant: int
+    name: str
+    weight: int
+    visitors: int
+    ripening: int
+    excluded: int
+
+
 def results_of(test: SplitTest, now: dt.datetime) -> Results:
-    found = list(_rows(RESULTS, asked_of(test) | {"now": now}))
-    excluded, cap, late, late_at, *_ = found[0] if found else (0, None, None, None)
-    return Results(
-        arms=tuple(_arm(test, row[5:]) for row in found),
-        excluded=excluded,
-        ripening=sum(row[4] for row in found),
-        planned=test.planned_visitors,
+    seen = [_Seen(*row) for row in _rows(AUDIENCE, asked_of(test) | {"now": now})]
+    metrics = [
+        Measured(metric.name, metric.goal_text, metric.role == Metric.Role.GUARDRAIL, _brought(test, seen, metric))
+        for metric in test.metrics.all()
+    ]
+    return replace(
+        _brought(test, seen),
+        excluded=seen[0].excluded if seen else 0,
+        ripening=sum(each.ripening for each in seen),
         is_stopped=test.stopped_at is not None,
-        cap=cap,
-        returns=Returns(-late, late_at) if late else None,
+        metrics=tuple(metrics),
     )
 
 
-def _arm(test: SplitTest, row: tuple[Any, ...]) -> Arm:
+def _brought(test: SplitTest, seen: Sequence[_Seen], metric: Metric | None = None) -> Results:
+    """Give what these visitors brought of the test's own goal, or of a metric."""
+    currency = _currency(test, metric)
+    found = {variant: row for variant, *row in _rows(EARNED.format(brought=_how(test, metric)), asked_of(test, metric))}
+    # Of all arms alike.
+    cap, late, late_at = next(iter(found.values()), [None] * 9)[:3]
+    return Results(
+        arms=tuple(
+            _arm(currency, (each.name, each.weight, each.visitors, *found.get(each.variant, [0] * 9)[3:]))
+            for each in seen
+        ),
+        planned=test.planned_visitors,
+        cap=cap,
+        returns=Returns(-late, late_at) if late and late_at else None,
+    )
+
+
+def _currency(test: SplitTest, metric: Metric | None = None) -> str:
+    """Give the currency of what is counted; "" if it is no money."""
+    return test.currency if (metric or test).goal == Goal.REVENUE else ""
+
+
+def _how(test: SplitTest, metric: Metric | None = None) -> str:
+    return ORDERS if _currency(test, metric) else CONVERSIONS
+
+
+def _arm(currency: str, row: tuple[Any, ...]) -> Arm:
     name, weight, *figures, squares = row
-    return Arm(name, weight, test.currency, **dict(zip(FIGURES, figures, strict=True)), capped_squares=int(squares))
+    return Arm(name, weight, currency, **dict(zip(FIGURES, figures, strict=True)), capped_squares=int(squares))
 
 
 def by_day(test: SplitTest, zone: str) -> list[Look]:
@@ -187,7 +250,7 @@ def by_day(test: SplitTest, zone: str) -> list[Look]:
     variants = list(Variant.objects.filter(test=test).order_by("pk").values_list("pk", flat=True))
     grown = dict.fromkeys(variants, Growth(Sums(0, 0, 0), 0))
     days = []
-    rows = _rows(BY_DAY, asked_of(test) | {"zone": zone})
+    rows = _rows(BY_DAY.format(brought=_how(test)), asked_of(test) | {"zone": zone})
     for day, of_day in groupby(rows, key=itemgetter(0)):
         for _, variant, visitors, conversions, kept, squares in of_day:
             before = grown[variant]
@@ -200,9 +263,10 @@ def by_day(test: SplitTest, zone: str) -> list[Look]:
 def breakdown(test: SplitTest, by: str) -> list[Group]:
     """Give the results of each value that most visitors had; `by` is one of BREAKDOWNS."""
     assert by in BREAKDOWNS
-    rows = _rows(BY_VALUE.format(column=by), asked_of(test) | {"groups": GROUPS})
+    currency = _currency(test)
+    rows = _rows(BY_VALUE.format(brought=_how(test), column=by), asked_of(test) | {"by": by, "groups": GROUPS})
     return [
-        Group(value, Results(tuple(_arm(test, row[1:]) for row in of_value)))
+        Group(value, Results(tuple(_arm(currency, row[1:]) for row in of_value)))
         for value, of_value in groupby(rows, key=itemgetter(0))
     ]
 
@@ -212,19 +276,22 @@ def overview(site: Site) -> list[SplitTest]:
     return list(SplitTest.objects.raw(OVERVIEW, {"site": site.pk}))
 
 
-def asked_of(test: SplitTest) -> dict[str, Any]:
-    """Give what ORDERS needs to know of the test."""
+def asked_of(test: SplitTest, metric: Metric | None = None) -> dict[str, Any]:
+    """Give what ORDERS and CONVERSIONS need to know of the test's own goal, or of a metric."""
     return {
         "site": test.site_id,
         "test": test.pk,
+        "metric": metric.pk if metric else GOAL,
+        "zone": "UTC",
         "model": Model.LAST.value,
         # Fees are the account's, in the currency that it settles in.
         "sales": [kind.value for kind in SALES],
         "gross": [kind.value for kind in GROSS],
         "currency": test.currency,
-        # Without a target any order counts that brought something.
-        "target": test.target_amount or 1,
+        # Without a target any order counts that brought something; a metric has none.
+        "target": (None if metric else test.target_amount) or 1,
         "window": dt.timedelta(days=test.window_days) if test.window_days else None,
+        "started": test.started_at,
         "stopped": test.stopped_at or "infinity",
         "percentile": float(test.cap_percentile) / 100 if test.cap_percentile else None,
     }

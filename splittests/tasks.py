@@ -5,12 +5,12 @@ from django.utils import timezone
 
 from splittests import schedule
 from splittests.exposures import gather
-from splittests.models import SplitTest, State
+from splittests.models import SplitTest
 
 
 @shared_task(name="splittests.gather_exposures")
 def gather_exposures() -> None:
-    for test in SplitTest.objects.filter(state=State.RUNNING):
+    for test in SplitTest.objects.seen_lately(timezone.now()):
         gather(test)
 
 

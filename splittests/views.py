@@ -13,7 +13,7 @@ from sites.models import Site
 from splittests import earnings, export, looks
 from splittests import results as counting
 from splittests.exposures import gather, gather_running
-from splittests.models import SplitTest, State
+from splittests.models import Goal, SplitTest, State
 from splittests.readings import Results
 from splittests.results import BREAKDOWNS
 from tracking.export import csv_response
@@ -58,8 +58,11 @@ def over_time(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     site = get_shown_site_or_404(request, domain, test_id)
     test = _test_or_404(site, test_id)
     control, *variants = [variant.name for variant in test.variants.all()] or [""]
-    drawn = looks.charts(variants, counting.by_day(test, site.timezone), test.currency)
-    return render(request, "splittests/_over_time.html", {"control": control, "charts": drawn})
+    is_money = test.goal == Goal.REVENUE
+    drawn = looks.charts(variants, counting.by_day(test, site.timezone), test.currency if is_money else "")
+    measure = "revenue per visitor" if is_money else "conversions per 100 visitors"
+    context = {"control": control, "charts": drawn, "is_money": is_money, "measure": measure}
+    return render(request, "splittests/_over_time.html", context)
 
 
 @shareable
@@ -79,7 +82,7 @@ def export_csv(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     test = _test_or_404(site, test_id)
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{site.domain}_{test.key}.csv"'
-    csv.writer(response).writerows(export.as_rows(_counted(test, timezone.now())))
+    csv.writer(response).writerows(export.as_rows(test, _counted(test, timezone.now())))
     return response
 
 

@@ -17,9 +17,11 @@ from tracking.places import TERRITORIES
 LEAST_PERCENTILE, GREATEST_PERCENTILE = decimal.Decimal(90), decimal.Decimal("99.9")
 LONGEST_PATTERN = 500
 MOST_METRICS = 5
+# A visitor is one for a day, and for the rest of a visit that goes on past midnight.
+LONGEST_DAY = dt.timedelta(days=3)
 
 # Of a test's columns, those that say what has become of it. All others are its definition.
-FATE = {"state", "started_at", "stopped_at", "gathered_at", "start_refusal"}
+FATE = {"state", "started_at", "stopped_at", "gathered_at", "converted_at", "start_refusal"}
 SHOWN = (State.RUNNING, State.PAUSED)
 
 
@@ -40,6 +42,10 @@ class SplitTestQuerySet(models.QuerySet["SplitTest"]):
 
     def running(self) -> Self:
         return self.filter(state=State.RUNNING)
+
+    def seen_lately(self, now: dt.datetime) -> Self:
+        """Those that visitors of the last days were shown: what they do may still be conversions."""
+        return self.filter(models.Q(stopped_at=None) | models.Q(stopped_at__gt=now - LONGEST_DAY), started_at__lt=now)
 
 
 class SplitTest(models.Model):
@@ -134,6 +140,9 @@ class SplitTest(models.Model):
     gathered_at = models.DateTimeField(
         null=True, editable=False, help_text="The last page view that showed a variant and is known as an exposure."
     )
+    converted_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was last looked who has reached goals that are no revenue."
+    )
 
     objects: ClassVar[models.Manager["SplitTest"]] = SplitTestQuerySet.as_manager()
 
@@ -166,10 +175,8 @@ class SplitTest(models.Model):
 
     @property
     def goal_text(self) -> str:
-        if self.goal != Goal.REVENUE:
-            return f"{self.get_goal_display()}: {self.goal_pattern}"
-        if self.target_amount is None:
-            return "Any Revenue"
+        if self.goal != Goal.REVENUE or self.target_amount is None:
+            return _in_words(self.goal, self.goal_pattern)
         return f"Orders of {format_money(self.target_amount, self.currency)} or more"
 
     @property
@@ -220,6 +227,10 @@ class SplitTest(models.Model):
 
 def _definition() -> list[str]:
     return [field.attname for field in SplitTest._meta.concrete_fields if field.name not in FATE]
+
+
+def _in_words(goal: str, pattern: str) -> str:
+    return "Any Revenue" if goal == Goal.REVENUE else f"{Goal(goal).label}: {pattern}"
 
 
 class OfDraft(models.Model):
@@ -293,6 +304,10 @@ class Metric(OfDraft):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def goal_text(self) -> str:
+        return _in_words(self.goal, self.pattern)
 
 
 class Pause(models.Model):

@@ -370,11 +370,12 @@ def test_results_are_exported_as_csv(sold: SplitTest, owner_client: Client) -> N
     assert response["Content-Disposition"] == 'attachment; filename="shop.example_headline.csv"'
     headings, control, loud = csv.reader(response.content.decode().splitlines())
     assert dict(zip(headings, control, strict=True)) | {"uplift": ""} == {
-        "variant": "Control", "weight": "1", "currency": "EUR", "visitors": "200", "conversions": "50", "orders": "50",
-        "gross": "100000", "went_back": "0", "net": "100000", "capped_net": "100000", "uplift": "", "uplift_low": "",
+        "metric": "Any Revenue", "variant": "Control", "weight": "1", "currency": "EUR", "visitors": "200",
+        "conversions": "50", "orders": "50", "gross": "100000", "went_back": "0", "net": "100000",
+        "capped_net": "100000", "uplift": "", "uplift_low": "",
         "uplift_high": "", "p_value": "", "chance_to_win": "", "risk": "", "control_risk": "",
     }  # fmt: skip
-    assert loud[0] == "'=Loud"
+    assert loud[1] == "'=Loud"
     assert float(loud[headings.index("uplift")]) == pytest.approx(0.34)
 
 
