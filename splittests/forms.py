@@ -98,9 +98,11 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in ("starts_at", "ends_at"):
             self.fields[name].zone = site.zone  # type: ignore[attr-defined]
         self.fields["control_name"].initial = initial.get("control_name", CONTROL)
-        self.variants = VariantFormSet(data, prefix="variants", initial=_variants(test) if test else None)
-        self.metrics = MetricFormSet(data, prefix="metrics", initial=_metrics(test) if test else None)
-        self.variants.extra = 0 if test else 1
+        # What was sent stands for itself: Django takes a row that is as it was for one that was left out.
+        known = None if data else test
+        self.variants = VariantFormSet(data, prefix="variants", initial=_variants(known) if known else None)
+        self.metrics = MetricFormSet(data, prefix="metrics", initial=_metrics(known) if known else None)
+        self.variants.extra = 0 if known else 1
         self.variants.site = site
 
     def is_valid(self) -> bool:
