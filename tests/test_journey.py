@@ -103,9 +103,9 @@ def new_split_test(page: Page, stack: Stack, name: str, path: str, text: str, ta
     page.goto(f"{stack.url}/{DOMAIN}/split-tests/new/")
     page.get_by_role("textbox", name="Name", exact=True).first.fill(name)
     page.get_by_role("textbox", name="Pages", exact=True).fill(path)
-    page.get_by_role("textbox", name="Element").fill("#buy")
     page.locator("[name=variants-0-name]").fill("Bold")
-    page.locator("[name=variants-0-text]").fill(text)
+    page.locator("[name=variants-0-changes-0-selector]").fill("#buy")
+    page.locator("[name=variants-0-changes-0-value]").fill(text)
     if target:
         page.get_by_label("Target amount").check()
         page.get_by_role("textbox", name="Amount").fill(target)
@@ -184,6 +184,11 @@ def test_from_a_new_site_to_what_each_variant_earned(stack: Stack, browser: Brow
         assert (synced["payments"], synced["attributed"], synced["unattributed"]) == (2, 2, {})
         assert synced["unmatched_balance_transactions"] == 0
 
+        # A test on a page that nobody sees is not started.
+        for product in ("linen-notebook", "studio-set"):
+            with visitor(browser, stack, GERMAN) as page:
+                page.goto(f"{shop}/products/{product}")
+                page.evaluate("Humblytics.ready")
         any_revenue = new_split_test(admin, stack, "Any order", "/products/linen-notebook", "Take it home")
         large_orders = new_split_test(admin, stack, "Large orders", "/products/studio-set", "All of it", "100.00")
         _, keen = show_to_visitors(browser, stack, shop, "/products/linen-notebook", "84.128.9", "Take it home")

@@ -285,7 +285,6 @@ def test_results_show_each_variant_and_refresh_themselves(running: SplitTest, ow
         "Any Revenue",
         "Too early to tell",
         "1 visitor saw more than one variant and is left out.",
-        "Humblytics?.variant(&quot;headline&quot;)",
         "hx-confirm",
     ):
         assert text in content
