@@ -44,6 +44,8 @@ def sent(test: SplitTest) -> dict[str, str]:
         "variants-0-name": "Renamed, too",
         "variants-0-weight": "2",
         "variants-0-changes": "[]",
+        "metrics-TOTAL_FORMS": "0",
+        "metrics-INITIAL_FORMS": "0",
     }
 
 
@@ -53,7 +55,24 @@ def test_draft_can_be_changed_except_for_its_state(draft: SplitTest, client: Cli
     assert (draft.name, draft.variants.get().name, draft.state) == ("Renamed", "Renamed, too", State.DRAFT)
 
 
-@pytest.mark.parametrize("state", [State.RUNNING, State.STOPPED])
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("changes", '[{"selector": "h1", "action": "html", "name": "", "value": "<script>"}]', "may not put"),
+        ("changes", '[{"selector": "h1"}]', "Write a list of objects"),
+        ("redirect_url", "https://evil.example/", "only be sent to pages of shop.example"),
+    ],
+)
+def test_admin_takes_no_more_than_the_form(
+    draft: SplitTest, client: Client, field: str, value: str, error: str
+) -> None:
+    page = client.post(f"{LIST}{draft.pk}/change/", sent(draft) | {f"variants-0-{field}": value})
+    assert error in page.content.decode()
+    variant = draft.variants.get()
+    assert (variant.changes, variant.redirect_url) == ([], "")
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.PAUSED, State.STOPPED, State.ARCHIVED])
 def test_definition_of_a_started_test_can_only_be_read(draft: SplitTest, client: Client, state: State) -> None:
     SplitTest.objects.update(state=state, started_at=NOW)
     page = client.get(f"{LIST}{draft.pk}/change/")
