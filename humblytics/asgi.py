@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from humblytics.edge import Edge
 from humblytics.health import Readiness
 from humblytics.wsgi import application as django_application
+from splittests.redirects import variant_of
 from tracking.backend import PATH, Backend
 from tracking.connections import Pipe
 from tracking.ingest import Ingest
@@ -29,7 +30,9 @@ DRAIN_SECONDS = 10
 class Application:
     def __init__(self) -> None:
         self._lookups, self._writes = Pipe(), Pipe()
-        self._ingest = Ingest(self._lookups, self._writes, settings.TRUSTED_PROXIES, atlas=_atlas())
+        self._ingest = Ingest(
+            self._lookups, self._writes, settings.TRUSTED_PROXIES, atlas=_atlas(), variant_of=variant_of
+        )
         self._backend = Backend(self._ingest.reception, self._lookups)
         django = WSGIMiddleware(django_application, workers=WEB_THREADS)  # type: ignore[arg-type]
         self._django = Edge(django, settings.TRUSTED_PROXIES)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 DIGEST_BITS = 256
+# No visitor's identity reads like this, so that who takes part says nothing about which variant they are shown.
+SHARE = b"share of visitors"
 
 
 class SecretError(ValueError):
@@ -21,6 +23,17 @@ def identity(ip: str, user_agent: str) -> bytes:
     # No address holds a line feed, so no two pairs give the same bytes. Header values that were decoded with
     # surrogate escapes have to pass as well.
     return f"{ip}\n{user_agent}".encode("utf-8", "surrogatepass")
+
+
+def takes_part(secret: bytes, visitor: bytes, percent: int) -> bool:
+    """Tell whether the visitor is among the `percent` of 100 who are in the test at all, whatever variant is theirs.
+
+    Who is in stays in when `percent` grows.
+    """
+    if not secret:
+        raise SecretError("A split test needs a secret that is not empty.")
+    digest = hmac.digest(hmac.digest(secret, SHARE, "sha256"), visitor, "sha256")
+    return int.from_bytes(digest) * 100 < percent << DIGEST_BITS
 
 
 def variant_for(secret: bytes, visitor: bytes | str, weights: Sequence[int]) -> int:

@@ -19,6 +19,7 @@ MOST_PROPS = 20
 LONGEST_PROP_NAME = 60
 LONGEST_PROP = 300
 LONGEST_VISITOR = 200
+LONGEST_WORD = 200
 # A tab that is left open in front of nobody is not read for longer than this.
 LONGEST_ENGAGEMENT = 12 * 3600 * 1000
 
@@ -84,6 +85,7 @@ class Hit:
     props: Props = field(default_factory=dict)
     referrer: str = ""
     variants: tuple[int, ...] = ()
+    split: str = ""
     engaged_ms: int = 0
     scrolled: int = 0
     is_automated: bool = False
@@ -92,10 +94,10 @@ class Hit:
 def parse(body: bytes) -> Hit:
     """Read a body such as {"site": "k3y…", "view": "0190…", "url": "https://…"}; raise RefusedError.
 
-    A view may have "referrer" (text) and "variants" (numbers). An event has "event" (its name), "id" (its own) and
-    may have "props". Engagement has "engaged" (milliseconds) and "scrolled" (percent), both of the whole view until
-    now. "webdriver": true says that a program sits before the browser. Members that are not known are ignored, so
-    that an older server understands a newer script.
+    A view may have "referrer" (text), "variants" (numbers) and "split" (the word of a redirect). An event has "event"
+    (its name), "id" (its own) and may have "props". Engagement has "engaged" (milliseconds) and "scrolled" (percent),
+    both of the whole view until now. "webdriver": true says that a program sits before the browser. Members that are
+    not known are ignored, so that an older server understands a newer script.
     """
     if len(body) > LONGEST_BODY_WITH_PROPS:
         raise RefusedError(Refusal.TOO_LARGE)
@@ -119,6 +121,7 @@ def parse(body: bytes) -> Hit:
         props=read_props(said.get("props", {})),
         referrer=_text(said, "referrer", LONGEST_BODY),
         variants=_variants(said.get("variants", [])),
+        split=_text(said, "split", LONGEST_WORD),
         engaged_ms=_number(said, "engaged", LONGEST_ENGAGEMENT),
         scrolled=_number(said, "scrolled", 100),
         is_automated=said.get("webdriver") is True,

@@ -58,6 +58,11 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def no_variant(word: str, now: dt.datetime) -> int | None:
+    """Know no word of a redirect."""
+    return None
+
+
 class Ingest:
     def __init__(
         self,
@@ -66,11 +71,14 @@ class Ingest:
         trusted_proxies: Iterable[visitors.Network] = (),
         clock: Callable[[], dt.datetime] = utc_now,
         atlas: Atlas | None = None,
+        variant_of: Callable[[str, dt.datetime], int | None] = no_variant,
     ) -> None:
+        """`variant_of` tells the variant that led to a view by its word, None for a word that does not hold."""
         self.reception = Reception(lookups, writes, clock)
         self._limits = Limits(PER_SECOND, BURST)
         self._trusted = tuple(trusted_proxies)
         self._atlas = atlas or Atlas()
+        self._variant_of = variant_of
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         now = self.reception.clock()
@@ -131,6 +139,7 @@ class Ingest:
         if hit.kind is Kind.EVENT:
             return Happened(*who, id=hit.id, name=hit.event, path=rules.page(hit.path), props=hit.props)
         source = sources.classify(hit.url, hit.referrer, rules.sources)
+        redirected = self._variant_of(hit.split, now) if hit.split else None
         brands = headers.get(b"sec-ch-ua", b"")[:LONGEST_BRANDS].decode("latin-1")
         return Seen(
             *who,
@@ -138,7 +147,7 @@ class Ingest:
             patience=PAYMENT_PAUSE if source.continues else VISIT_PAUSE,
             hostname=hit.hostname,
             path=rules.page(hit.path),
-            variants=hit.variants,
+            variants=hit.variants if redirected is None else (*hit.variants, redirected),
             source=source,
             place=self._atlas.locate(ip, headers if is_by_proxy else {}),
             device=read_device(user_agent, brands),

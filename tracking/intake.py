@@ -23,6 +23,7 @@ SELECT site.key, site.id, site.domain, intake.hostnames, intake.excluded_network
     )
 FROM sites_site AS site LEFT JOIN tracking_intake AS intake ON intake.site_id = site.id
 """
+ONE = f"{ALL} WHERE site.key = %s"
 REREAD_SECONDS = 10.0
 
 
@@ -44,6 +45,10 @@ class Rules:
         """Tell why a hit on a page of `hostname` is not taken, from who sends it and what the browser says."""
         if not self.owns(hostname) or not self._owns_origin(headers.get(b"origin", b"")):
             return Refusal.OTHER_HOST
+        return self.refusal_anywhere(headers, address)
+
+    def refusal_anywhere(self, headers: dict[bytes, bytes], address: Address | None) -> Refusal | None:
+        """Tell why hits of who sends these headers from this address are not taken, whatever page they are on."""
         if self.respects_gpc and headers.get(b"sec-gpc", b"").strip() == b"1":
             return Refusal.GPC
         if self.respects_dnt and headers.get(b"dnt", b"").strip() == b"1":
@@ -75,10 +80,11 @@ class Rules:
 
 def known_sites(database: Database) -> Known[Rules]:
     """The rules of all sites, by their keys."""
-    return Known(database, ALL, _rules, REREAD_SECONDS)
+    return Known(database, ALL, read_rules, REREAD_SECONDS)
 
 
-def _rules(row: Sequence[Any]) -> Rules:
+def read_rules(row: Sequence[Any]) -> Rules:
+    """Read a row of ALL, but for the key."""
     site_id, domain, hostnames, networks, gpc, dnt, null_origin, hash_routes, source_rules = row
     return Rules(
         site_id,

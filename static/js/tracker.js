@@ -1,9 +1,15 @@
 // Counts page views without a cookie or anything else kept in the browser.
 //
-// Served minified, as /js/SITEKEY.js, with what the site has chosen in place of the last word; the lines between
-// “#tests” and “#end” only where a split test runs. After a change:
+// Served minified, as /js/SITEKEY.js, with what the site has chosen in place of the last word. Of the lines that end with
+// “#end”, those after “#tests” are only served where a split test runs, and those after “#preview” only to who follows
+// the link to a preview, who is served none of those after “#hits”. After a change:
 // uv run --group dev python -m tests.benchmarks.script_size --write
 (function (config) {
+  // #hits
+  const tag = document.currentScript;
+  // The link to a preview, or to where an element is picked, has another script, which counts nothing.
+  if (location.search.match("humblytics_p")) return import(tag.src + location.search);
+  // #end
   // The page may have made it already, by the stub of the instructions: an id, and a queue of what it tracked.
   const own = (window.Humblytics ||= { queue: [] });
   const told = own.queue;
@@ -12,8 +18,9 @@
   own.queue = 0;
   own.viewId ||= newId();
 
-  const tag = document.currentScript;
+  // #hits
   const endpoint = tag.dataset.api || new URL("../collect", tag.src);
+  // #end
   // The view's part in each hit; what is to be sent of it, until it has been; and what tells the page that it has.
   let current, waiting, acknowledge;
   let place, since, isWatched, engaged, reported, reach;
@@ -45,12 +52,13 @@
   // a hit which arrived although its answer got lost is not counted twice; the browser makes it even if the page
   // has gone by then.
   async function send(hit) {
+    // #hits
     try {
       hit = JSON.stringify({ ...current, ...hit });
-      const options = { method: "POST", body: hit, keepalive: true, credentials: "omit" };
-      if ((await fetch(endpoint, options)).status < 500) return;
+      if ((await fetch(endpoint, { method: "POST", body: hit, keepalive: true, credentials: "omit" })).status < 500) return;
     } catch {}
-    setTimeout(() => navigator.sendBeacon?.(endpoint, hit), 1000);
+    setTimeout(() => navigator.sendBeacon(endpoint, hit), 1000);
+    // #end
   }
 
   // A view is of a path (and of a #/route, where the site has such): other words behind the question mark are still
@@ -60,7 +68,15 @@
     if (place == (place = url.replace(/\?[^#]*/g, ""))) return;
     leave();
     const id = current ? newId() : own.viewId;
-    current = { site: config.site, view: (own.viewId = id), url, webdriver: navigator.webdriver };
+    current = {
+      ...config,
+      // #tests
+      tests: void 0,
+      // #end
+      view: (own.viewId = id),
+      url,
+      webdriver: navigator.webdriver,
+    };
     own.ready = new Promise((resolve) => (acknowledge = () => resolve(id)));
     waiting = { referrer };
     engaged = reported = reach = 0;
@@ -85,7 +101,7 @@
       for (const element of document.querySelectorAll(name))
         if (!element.hasAttribute("client-reference-id")) element.setAttribute("client-reference-id", own.viewId);
     // #tests
-    if (hasMissingElements()) return;
+    if (isUndecided()) return;
     // #end
     sendView();
   }
@@ -100,9 +116,11 @@
   }
 
   // The page may be gone after this. Time and depth are of the whole view until now, so they may be sent again.
-  function leave() {
+  function leave(event) {
     live();
     // #tests
+    // Whoever looks at another tab meanwhile is not gone: of the variants that are other pages, too, none is lost by it.
+    if (undecided && event?.type == "visibilitychange") return;
     stopTests();
     // #end
     sendView();
@@ -124,6 +142,27 @@
     // #end
   };
 
+  // #tests
+  // A page that puts the element under test on later than this is shown, and counted, as if there were no test; and for
+  // longer than this, none is hidden.
+  const PATIENCE = 2000;
+  // From the request for this page to this line.
+  const took = performance.now() - (performance.getEntriesByType("navigation")[0]?.requestStart || 0);
+  // Each element belongs to the first test that finds it: two that changed it in turn would never end.
+  let owners;
+  // The tests of which no element has been found yet, those of which one has, and what else is waited for.
+  let open, seen, undecided;
+  // What a redirect has brought along to the page that it leads to: the server's word that it did, and the referrer.
+  let [carried, arrival, referrer] = location.search.match(/[?&]humblytics_split=([\w:-]*)~?([^&]*)/) || [];
+  try {
+    referrer = decodeURIComponent(referrer);
+    if (carried) {
+      const { pathname, search, hash } = location;
+      history.replaceState(history.state, "", pathname + search.replace(carried, "").replace(/^&/, "?") + hash);
+    }
+  } catch {}
+  // #end
+
   ["pushState", "replaceState"].map((method) => {
     const original = history[method];
     history[method] = function () {
@@ -144,9 +183,9 @@
     let name;
     // No mailto: and the like, whose addresses are personal.
     if (link?.host) {
-      const { host, pathname, search } = link;
-      if (host == "buy.stripe.com" && !search.match("client_reference_id"))
-        link.search += (search && "&") + "client_reference_id=" + own.viewId;
+      const { host, pathname } = link;
+      if (host == "buy.stripe.com" && !link.search.match("client_reference_id"))
+        link.search += (link.search && "&") + "client_reference_id=" + own.viewId;
       name = link.hasAttribute("download") || /\.(pdf|zip|rar|7z|gz|dmg|exe|docx?|xlsx?|pptx?|csv|txt|mp[34])$/i.test(pathname)
         ? "File download"
         : host != location.host && "Outbound link";
@@ -175,58 +214,172 @@
   on("prerenderingchange", sendView);
 
   // #tests
-  // A page that puts the element under test on later than this is shown, and counted, as if there were no test.
-  const PATIENCE = 2000;
-  // Each element belongs to the first test that finds it: two that rewrote it in turn would never end.
-  const texts = new Map();
-  // The tests whose element has not been found yet.
-  let open = [];
-
   function startTests() {
     waiting.variants = [];
-    open = config.tests.filter(({ path }) =>
-      path.endsWith("*") ? location.pathname.startsWith(path.slice(0, -1)) : location.pathname == path
-    );
+    open = [];
+    seen = [];
+    owners = new Map();
+    undecided = 0;
+    if ((waiting.split = arrival)) waiting.referrer = referrer;
+    enter(config.tests);
+    arrival = void 0;
+    if (config.ask && !undecided) ask();
     if (document.readyState != "loading") stopLater();
+  }
+
+  // The tests of this page, of which one at most leads to another page: not from there on, and not from a page that is
+  // only prepared for a click.
+  function enter(tests) {
+    const here = tests.filter(isHere);
+    const crossing = !waiting.split && !document.prerendering && here.find((test) => test.away);
+    open.push(...here.filter((test) => !test.away));
+    if (crossing) cross(crossing);
+  }
+
+  // Whoever opens a page that a variant redirects to has not come by the test.
+  function isHere({ pages, away = [] }) {
+    const told = new URLSearchParams(location.search);
+    const fits = ({ path, query = {} }) =>
+      location.pathname.match(path) && Object.keys(query).every((name) => told.get(name)?.match(query[name]));
+    const isAt = (address) => {
+      const { host, pathname, searchParams } = new URL(address, location);
+      return host + pathname == location.host + location.pathname &&
+        [...searchParams].every(([name, value]) => told.get(name) == value);
+    };
+    return pages.include.some(fits) && !pages.exclude.some(fits) && !away.some(isAt);
+  }
+
+  // The page is hidden by a property, which no policy of the page forbids, unlike a style sheet.
+  function hide(isHidden) {
+    document.documentElement.style[isHidden ? "setProperty" : "removeProperty"]("opacity", "0", "important");
+  }
+
+  // Hide the page until something is decided, or PATIENCE is over; then do what is given, on the same view only.
+  function hold(milliseconds, act) {
+    const held = (undecided = {});
+    const end = (isInTime) => {
+      if (undecided != held) return;
+      undecided = 0;
+      hide();
+      act(isInTime);
+      look();
+    };
+    hide(1);
+    setTimeout(end, Math.min(milliseconds, PATIENCE));
+    return end;
+  }
+
+  // A view of this page is sent only if nothing came of the way to the other. The control waits for as long as the
+  // others are on their way, and is lost as they are if its visitor leaves meanwhile.
+  function cross({ key, name, variant, to, sign }) {
+    own.track("Split test choice", { test: key, variant: name });
+    if (!to) {
+      hold(took, () => waiting.variants.push(variant));
+      return;
+    }
+    const held = waiting;
+    waiting = 0;
+    open = [];
+    hold(PATIENCE, () => (waiting = held));
+    const url = new URL(to, location);
+    const parts = [url.search.slice(1), location.search.slice(1)].filter((part) => part);
+    url.search = [...parts, "humblytics_split=" + sign + "~" + encodeURIComponent(held.referrer.slice(0, 1000))].join("&");
+    url.hash ||= location.hash;
+    location.replace(url);
+  }
+
+  // Where a test is for some channels only, the server has to know where this visit comes from.
+  function ask() {
+    const { referrer } = waiting;
+    const end = hold(PATIENCE, () => {});
+    fetch(tag.src, { method: "POST", body: JSON.stringify({ url: current.url, referrer }), credentials: "omit" })
+      .then((answer) => answer.json())
+      .then((tests) => {
+        config.ask = 0;
+        config.tests.push(...tests);
+        if (undecided) enter(tests);
+      })
+      .catch(() => {})
+      .then(end);
   }
 
   function stopLater() {
     const id = own.viewId;
     setTimeout(() => {
       if (id == own.viewId) {
-        stopTests();
-        sendView();
+        open = [];
+        look();
       }
     }, PATIENCE);
   }
 
-  // Texts are put in before they are painted, and a test counts as seen when its element is there: with the
-  // control's text as with any other.
-  function hasMissingElements() {
-    open = open.filter(({ selector, text, variant }) => {
+  // Changes are made before they are painted, and a test counts as seen when an element that any of its variants
+  // changes is there: with the control as with any other.
+  function isUndecided() {
+    open = open.filter((test) => {
       try {
-        const element = selector ? document.querySelector(selector) : {};
-        if (!element) return true;
-        if (!texts.has(element)) {
-          texts.set(element, text);
-          waiting.variants.push(variant);
-        }
+        if (test.find && !test.find.some((selector) => elements(test, selector).length)) return true;
+        waiting.variants.push(test.variant);
+        seen.push(test);
       } catch {
         // A selector that is none leaves the page as it is.
       }
     });
-    texts.forEach((text, element) => {
-      if (text && element.textContent != text) element.textContent = text;
+    const made = [];
+    try {
+      for (const test of seen)
+        for (const change of test.changes || [])
+          for (const element of elements(test, change.selector)) made.push(put(element, change));
+    } catch {
+      // The page's policy forbids HTML that a script puts in.
+    }
+    // Of what stands in what, each is as all changes together have left it.
+    if (made.some(({ isNew }) => isNew)) made.map((each) => (each.done.as = each.read()));
+    return open.length || undecided;
+  }
+
+  function elements(test, selector) {
+    return [...document.querySelectorAll(selector)].filter((element) => {
+      if (!owners.has(element)) owners.set(element, test);
+      return owners.get(element) == test;
     });
-    return open.length;
+  }
+
+  // Page code that puts the old back again and again has the last word at some time.
+  function put(element, change) {
+    const { action, name, value } = change;
+    const text = action == "html" ? "innerHTML" : "textContent";
+    const read = () =>
+      action == "css" ? element.style.getPropertyValue(name)
+      : action == "attribute" ? element.getAttribute(name)
+      : element[text];
+    const known = (change.known ||= new WeakMap());
+    const done = known.get(element) || { times: 0 };
+    known.set(element, done);
+    const isNew = (!done.times || read() != done.as) && done.times++ < 30;
+    if (isNew) {
+      if (action == "css") element.style.setProperty(name, value, "important");
+      else if (action == "attribute") element.setAttribute(name, value);
+      else element[text] = value;
+    }
+    return { isNew, done, read };
   }
 
   function stopTests() {
-    texts.clear();
     open = [];
+    if (undecided) hide();
+    undecided = 0;
   }
 
   on("DOMContentLoaded", stopLater);
+  // #end
+  // #preview
+  const label = document.createElement("div");
+  label.style.cssText =
+    "all:initial;position:fixed;z-index:2147483647;left:8px;bottom:8px;padding:4px 10px;border-radius:6px;" +
+    "background:#1d2330;color:#fff;font:12px/1.5 system-ui,sans-serif;pointer-events:none";
+  label.textContent = config.note;
+  document.documentElement.append(label);
   // #end
   view(document.referrer);
   new MutationObserver(look).observe(document, {
@@ -234,6 +387,7 @@
     subtree: true,
     // #tests
     characterData: true,
+    attributes: config.ask || config.tests.some(({ changes = [] }) => changes.some(({ name }) => name)),
     // #end
   });
   // Page code may have kept the stub's own track().

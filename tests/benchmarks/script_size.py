@@ -1,6 +1,6 @@
 """How large the tracker is: `uv run --group dev python -m tests.benchmarks.script_size [--write]`.
 
-With --write it first makes the minified files anew from static/js/tracker.js.
+With --write it first makes the minified files anew from static/js/tracker.js and picker.js.
 """
 
 import argparse
@@ -12,7 +12,13 @@ import minify
 
 FOLDER = Path(__file__).parents[2] / "static/js"
 SOURCE = FOLDER / "tracker.js"
-PART_FOR_TESTS = re.compile(r"^ *// #tests\n.*?^ *// #end\n", re.DOTALL | re.MULTILINE)
+PART = re.compile(r"^ *// #(\w+)\n(.*?)^ *// #end\n", re.DOTALL | re.MULTILINE)
+# The parts of the source that each file has.
+FILES = {
+    "tracker.min.js": {"hits"},
+    "tracker-with-tests.min.js": {"hits", "tests"},
+    "tracker-preview.min.js": {"tests", "preview"},
+}
 # As a site without tests or #/routes has it.
 CONFIG = '{"site":"abcdefghjkmn","url":"[^#]*"}'
 
@@ -20,10 +26,14 @@ CONFIG = '{"site":"abcdefghjkmn","url":"[^#]*"}'
 def minified() -> dict[str, str]:
     """Give the text of each minified file by its name."""
     source = SOURCE.read_text()
-    return {
-        "tracker.min.js": minify.string("text/javascript", PART_FOR_TESTS.sub("", source)) + "\n",
-        "tracker-with-tests.min.js": minify.string("text/javascript", source) + "\n",
-    }
+    texts = {name: part(source, parts) for name, parts in FILES.items()}
+    texts["picker.min.js"] = (FOLDER / "picker.js").read_text()
+    return {name: minify.string("text/javascript", text) + "\n" for name, text in texts.items()}
+
+
+def part(source: str, parts: set[str]) -> str:
+    """Give the source without the lines of other parts."""
+    return PART.sub(lambda found: found[2] if found[1] in parts else "", source)
 
 
 def main() -> None:

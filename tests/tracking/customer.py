@@ -11,7 +11,9 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from tracking.script import script
+from splittests.pages import parse_all
+from splittests.pages import told as told_rules
+from tracking.script import picker_script, preview_script, script
 
 TAG = '<script src="/js/key.js"></script>'
 
@@ -24,8 +26,12 @@ class Customer:
     pages: dict[str, str] = field(default_factory=dict)
     head: str = TAG
     policy: str = ""
+    dashboard: str = ""
     has_hash_routes: bool = False
     tests: list[dict[str, object]] = field(default_factory=list)
+    # Those that are given only to who says where the visit comes from, if it is not None; and what was said.
+    tests_by_channel: list[dict[str, object]] | None = None
+    origins: list[dict[str, str]] = field(default_factory=list)
     script_seconds: float = 0
     refusals: int = 0
     asked: list[str] = field(default_factory=list)
@@ -33,15 +39,28 @@ class Customer:
     cookies: list[str] = field(default_factory=list)
 
     def test(self, path: str, selector: str, text: str, variant: int) -> None:
-        name, key = f"Variant {variant}", f"test-{variant}"
-        told = {"key": key, "path": path, "selector": selector, "name": name, "variant": variant, "text": text}
-        self.tests.append(told)
+        change = {"selector": selector, "action": "text", "name": "", "value": text}
+        changes = {"find": [selector], "changes": [change] if text else []} if selector else {}
+        self.tests.append(told_test(path, variant) | changes)
+
+    def script(self, address: str) -> str:
+        if "humblytics_pick=" in address:
+            return picker_script(self.dashboard)
+        if "humblytics_preview=" in address:
+            return preview_script("key", self.tests, "Preview: Variant 1")
+        return script("key", self.tests, self.has_hash_routes, must_ask=self.tests_by_channel is not None)
 
     def told(self, kind: str) -> list[dict[str, Any]]:
         """The hits that are a "view", an "event" or "engaged", in the order in which they arrived."""
         return [
             hit for hit in self.hits if next((word for word in ("event", "engaged") if word in hit), "view") == kind
         ]
+
+
+def told_test(path: str, variant: int) -> dict[str, object]:
+    """What the script is told of any test on a page, here of the page's own code."""
+    pages = told_rules(parse_all([path]))
+    return {"key": f"test-{variant}", "name": f"Variant {variant}", "variant": variant, "pages": pages}
 
 
 @contextmanager
@@ -51,9 +70,9 @@ def serving() -> Iterator[Customer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             site.asked.append(self.path)
-            if self.path == "/js/key.js":
+            if self.path.startswith("/js/key.js"):
                 time.sleep(site.script_seconds)
-                self._answer("text/javascript", script("key", site.tests, site.has_hash_routes))
+                self._answer("text/javascript", site.script(self.path))
             elif (path := self.path.partition("?")[0]) in site.pages:
                 head = f'<meta charset="utf-8">{site.head}'
                 self._answer("text/html", f"<!doctype html><head>{head}</head><body>{site.pages[path]}</body>")
@@ -62,6 +81,10 @@ def serving() -> Iterator[Customer]:
 
         def do_POST(self) -> None:
             hit = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/js/key.js":
+                site.origins.append(hit)
+                self._answer("application/json", json.dumps(site.tests_by_channel))
+                return
             if site.refusals:
                 site.refusals -= 1
                 self.send_error(503)

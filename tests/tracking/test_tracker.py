@@ -301,7 +301,7 @@ def test_what_is_served_was_made_from_the_source_that_can_be_read() -> None:
         assert SOURCE.with_name(name).read_text() == text, "python -m tests.benchmarks.script_size --write"
 
 
-@pytest.mark.parametrize("name", ["tracker.js", "tracker.min.js", "tracker-with-tests.min.js"])
+@pytest.mark.parametrize("name", ["tracker.js", "picker.js", *minified()])
 def test_the_script_names_no_storage(name: str) -> None:
     storages = r"\.cookie|cookieStore|localStorage|sessionStorage|indexedDB|caches|openDatabase|requestFileSystem"
     assert not re.search(storages, SOURCE.with_name(name).read_text(), re.IGNORECASE)
