@@ -12,6 +12,7 @@ import uuid_utils.compat as uuid_utils
 from django.db import connection
 
 from sites.models import Membership, Role, Site, User
+from splittests.redirects import variant_of
 from tracking.ingest import Ingest, utc_now
 from tracking.places import Atlas
 
@@ -110,7 +111,8 @@ def collect(
     atlas: Atlas | None = None,
 ) -> tuple[int, dict[str, str]]:
     """Send one request to /collect; give status and headers."""
-    ingest = Ingest(InTest(), InTest(), trusted_proxies, clock=(lambda: at) if at else utc_now, atlas=atlas)
+    clock = (lambda: at) if at else utc_now
+    ingest = Ingest(InTest(), InTest(), trusted_proxies, clock, atlas=atlas, variant_of=variant_of)
 
     async def run() -> tuple[int, dict[str, str]]:
         answered = await ask(ingest, body, headers, ip, method)
@@ -130,11 +132,12 @@ def send_hit(
     at: dt.datetime | None = None,
     view_id: uuid.UUID | None = None,
     variants: Sequence[int] = (),
+    split: str = "",
 ) -> uuid.UUID:
     """Put a page view through /collect; give its id."""
     view = view_id or uuid_utils.uuid7()
     url = f"https://{site.domain}{path}{'?' + query if query else ''}"
-    said = {"view": str(view), "url": url, "referrer": referrer, "variants": list(variants)}
+    said = {"view": str(view), "url": url, "referrer": referrer, "variants": list(variants), "split": split}
     _send(site, said, ip, user_agent, at)
     return view
 

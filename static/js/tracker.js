@@ -150,8 +150,9 @@
   const took = performance.now() - (performance.getEntriesByType("navigation")[0]?.requestStart || 0);
   // Each element belongs to the first test that finds it: two that changed it in turn would never end.
   let owners;
-  // The tests of which no element has been found yet, those of which one has, and what else is waited for.
-  let open, seen, undecided;
+  // The tests of this page, those of which an element has been found, whether others are still looked for, and what
+  // else is waited for.
+  let here, seen, isOpen, undecided;
   // What a redirect has brought along to the page that it leads to: the server's word that it did, and the referrer.
   let [carried, arrival, referrer] = location.search.match(/[?&]humblytics_split=([\w:-]*)~?([^&]*)/) || [];
   try {
@@ -216,23 +217,24 @@
   // #tests
   function startTests() {
     waiting.variants = [];
-    open = [];
+    here = [];
     seen = [];
     owners = new Map();
+    isOpen = true;
     undecided = 0;
-    if ((waiting.split = arrival)) waiting.referrer = referrer;
+    if (carried) Object.assign(waiting, { split: arrival, referrer });
+    carried = 0;
     enter(config.tests);
-    arrival = void 0;
     if (config.ask && !undecided) ask();
     if (document.readyState != "loading") stopLater();
   }
 
-  // The tests of this page, of which one at most leads to another page: not from there on, and not from a page that is
-  // only prepared for a click.
+  // The tests of this page, of which one at most leads to another page: not from there on, not back and forth, and not
+  // from a page that is only prepared for a click.
   function enter(tests) {
-    const here = tests.filter(isHere);
-    const crossing = !waiting.split && !document.prerendering && here.find((test) => test.away);
-    open.push(...here.filter((test) => !test.away));
+    tests = tests.filter(isHere);
+    const crossing = waiting.split == null && !document.prerendering && tests.find((test) => test.away);
+    here.push(...tests.filter((test) => !test.away));
     if (crossing) cross(crossing);
   }
 
@@ -254,14 +256,14 @@
     document.documentElement.style[isHidden ? "setProperty" : "removeProperty"]("opacity", "0", "important");
   }
 
-  // Hide the page until something is decided, or PATIENCE is over; then do what is given, on the same view only.
+  // Hide the page until something is decided, or the time is over; then do what is given, on the same view only.
   function hold(milliseconds, act) {
     const held = (undecided = {});
-    const end = (isInTime) => {
+    const end = () => {
       if (undecided != held) return;
       undecided = 0;
       hide();
-      act(isInTime);
+      act();
       look();
     };
     hide(1);
@@ -269,23 +271,28 @@
     return end;
   }
 
-  // A view of this page is sent only if nothing came of the way to the other. The control waits for as long as the
-  // others are on their way, and is lost as they are if its visitor leaves meanwhile.
+  // The view is the other page's. Browsers read no further in a page that they leave, so one whose way to the other
+  // takes too long is loaded anew, and shown as it is. The control waits for as long as the others are on their way,
+  // and is lost as they are if its visitor leaves meanwhile.
   function cross({ key, name, variant, to, sign }) {
     own.track("Split test choice", { test: key, variant: name });
     if (!to) {
       hold(took, () => waiting.variants.push(variant));
       return;
     }
-    const held = waiting;
+    const { search, hash } = location;
+    const from = encodeURIComponent(waiting.referrer.slice(0, 1000));
+    const lead = (address, asked, word) => {
+      const url = new URL(address, location);
+      url.search = [url.search.slice(1), asked, "humblytics_split=" + word + "~" + from].filter((part) => part).join("&");
+      url.hash ||= hash;
+      location.replace(url);
+    };
     waiting = 0;
-    open = [];
-    hold(PATIENCE, () => (waiting = held));
-    const url = new URL(to, location);
-    const parts = [url.search.slice(1), location.search.slice(1)].filter((part) => part);
-    url.search = [...parts, "humblytics_split=" + sign + "~" + encodeURIComponent(held.referrer.slice(0, 1000))].join("&");
-    url.hash ||= location.hash;
-    location.replace(url);
+    here = [];
+    hide(1);
+    setTimeout(() => lead(location, "", ""), PATIENCE);
+    lead(to, search.slice(1), sign);
   }
 
   // Where a test is for some channels only, the server has to know where this visit comes from.
@@ -307,7 +314,7 @@
     const id = own.viewId;
     setTimeout(() => {
       if (id == own.viewId) {
-        open = [];
+        isOpen = false;
         look();
       }
     }, PATIENCE);
@@ -316,11 +323,14 @@
   // Changes are made before they are painted, and a test counts as seen when an element that any of its variants
   // changes is there: with the control as with any other.
   function isUndecided() {
-    open = open.filter((test) => {
+    here = here.filter((test) => {
       try {
-        if (test.find && !test.find.some((selector) => elements(test, selector).length)) return true;
-        waiting.variants.push(test.variant);
-        seen.push(test);
+        const found = test.find?.flatMap((selector) => elements(test, selector));
+        if (isOpen && !seen.includes(test) && (!found || found.length)) {
+          waiting.variants.push(test.variant);
+          seen.push(test);
+        }
+        return true;
       } catch {
         // A selector that is none leaves the page as it is.
       }
@@ -335,7 +345,7 @@
     }
     // Of what stands in what, each is as all changes together have left it.
     if (made.some(({ isNew }) => isNew)) made.map((each) => (each.done.as = each.read()));
-    return open.length || undecided;
+    return (isOpen && seen.length < here.length) || undecided;
   }
 
   function elements(test, selector) {
@@ -366,7 +376,7 @@
   }
 
   function stopTests() {
-    open = [];
+    isOpen = false;
     if (undecided) hide();
     undecided = 0;
   }

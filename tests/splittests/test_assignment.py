@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from splittests.assignment import SecretError, WeightsError, identity, variant_for
+from splittests.assignment import SecretError, WeightsError, identity, takes_part, variant_for
 from splittests.inference import sample_ratio_p
 
 SECRET = bytes(range(16))
@@ -117,3 +117,26 @@ def test_weights_that_share_nothing_out_are_refused(weights: tuple[int, ...]) ->
 def test_a_test_without_a_secret_is_refused() -> None:
     with pytest.raises(SecretError):
         variant_for(b"", "visitor", (1, 1))
+
+
+@pytest.mark.parametrize("percent", [1, 20, 50, 99])
+def test_who_takes_part_is_drawn_apart_from_the_variant(percent: int) -> None:
+    cells = Counter(
+        (takes_part(SECRET, visitor, percent), variant_for(SECRET, visitor, (1, 1))) for visitor in VISITORS
+    )
+    observed = [cells[True, 0], cells[True, 1], cells[False, 0], cells[False, 1]]
+    probability = sample_ratio_p(observed, [percent, percent, 100 - percent, 100 - percent])
+    assert probability is not None
+    assert probability > 0.001
+
+
+def test_a_larger_share_takes_more_in_and_puts_nobody_out() -> None:
+    for visitor in VISITORS[:300]:
+        shares = [takes_part(SECRET, visitor, percent) for percent in (0, 1, 30, 70, 100)]
+        assert shares == sorted(shares)
+        assert (shares[0], shares[-1]) == (False, True)
+
+
+def test_nobody_takes_part_by_a_secret_that_is_empty() -> None:
+    with pytest.raises(SecretError):
+        takes_part(b"", b"somebody", 100)
