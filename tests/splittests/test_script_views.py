@@ -12,9 +12,10 @@ from django.utils import timezone
 from sites.models import Site
 from splittests.exposures import gather
 from splittests.models import Exposed, Kind, SplitTest, State
+from splittests.preview import EVERY_PAGE, OVER, pick_token, preview_url
 from splittests.redirects import VALID, sign, variant_of
 from splittests.script_views import MAX_AGE
-from tests.factories import CHROME, FIREFOX, IPHONE, PLAIN, collect, send_hit
+from tests.factories import CHROME, FIREFOX, IPHONE, PLAIN, SiteFactory, collect, send_hit
 from tests.splittests.selling import NOON, made
 from tracking.models import Intake, Presence, View
 
@@ -229,3 +230,46 @@ def test_a_script_kept_by_a_browser_holds_words_that_still_hold(site: Site, redi
     assert variant_of(sign(12, NOON), NOON + VALID - dt.timedelta(seconds=1)) == 12
     assert variant_of(sign(12, NOON), NOON + VALID) is None
     assert variant_of("12-99999999999:AAAA", NOON) is None
+
+
+def served(site: Site, query: str) -> str:
+    response = Client().get(f"/js/{site.key}.js?{query}")
+    assert (response.status_code, response["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert (response["Access-Control-Allow-Origin"], response["Cache-Control"]) == ("*", "no-store")
+    return response.content.decode()
+
+
+def test_a_preview_s_script_has_its_variant_be_the_test_running_or_not(site: Site, split_test: SplitTest) -> None:
+    SplitTest.objects.update(state=State.DRAFT, countries=["FR"], traffic_percent=1)
+    bold = split_test.variants.get(name="Bold")
+    page, _, query = preview_url(split_test, bold).partition("?")
+    assert page == "https://shop.example/"
+    text = served(site, f"utm_source=a&{query}")
+    config = json.loads(text[text.rindex("})(") + 3 : text.rindex(")")])
+    (test,) = config["tests"]
+    assert (test["variant"], test["changes"], test["pages"]) == (bold.pk, bold.changes, EVERY_PAGE)
+    assert config["note"] == "Preview of “Bold”. Nothing is counted here."
+    assert "sendBeacon" not in text
+
+
+def test_a_preview_of_another_page_is_on_that_page(site: Site, redirect: SplitTest) -> None:
+    address = preview_url(redirect, redirect.variants.get(name="New page"))
+    assert address.startswith("https://shop.example/new?humblytics_preview=")
+    assert '"tests":[]' in served(site, address.partition("?")[2])
+
+
+def test_a_token_that_is_old_forged_or_another_site_s_shows_nothing(
+    site: Site, split_test: SplitTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SiteFactory()
+    query = preview_url(split_test, split_test.variants.get(name="Bold")).partition("?")[2]
+    assert served(other, query) == ""
+    for nonsense in (f"{query}x", "humblytics_preview=1:2:3", "humblytics_preview=x"):
+        assert OVER.partition("’")[0] in served(site, nonsense)
+    assert served(site, f"humblytics_pick={pick_token(other)}") == ""
+    assert served(site, "humblytics_pick=1:2:3") == ""
+    assert "humblytics-picker" in served(site, f"humblytics_pick={pick_token(site)}")
+    assert '"dashboard":"http://localhost:8000"' in served(site, f"humblytics_pick={pick_token(site)}")
+    monkeypatch.setattr("splittests.preview.GOOD_FOR", dt.timedelta(seconds=-1))
+    assert OVER.partition("’")[0] in served(site, query)
+    assert served(site, f"humblytics_pick={pick_token(site)}") == ""
