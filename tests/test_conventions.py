@@ -44,8 +44,9 @@ PUBLIC |= {"openapi", "no-api", "metrics", *BY_TOKEN}
 # Logging in, what leads to it without an account or a password, and logging out, also half-way in.
 PUBLIC |= {"account_login", "account_reset_password", "password_reset_confirm", "logout", "sites:join"}
 
-# What takes a form without a token of the session: mail programs end a report without a cookie, programs have none.
-WITHOUT_CSRF_TOKEN = {"tracking:unsubscribe", "no-api", *BY_TOKEN}
+# What takes a form without a token of the session: mail programs end a report without a cookie, programs have none, and
+# what the tracker asks changes nothing.
+WITHOUT_CSRF_TOKEN = {"tracking:unsubscribe", "no-api", "tracker", *BY_TOKEN}
 
 # Mail is not served under the pages' policy, and mail programs know style sheets only inside.
 MAILS = {"tracking/report_mail.html"}
