@@ -11,8 +11,9 @@ from sites.models import Role, Site
 from splittests import guards, schedule
 from splittests.forms import SplitTestForm
 from splittests.models import SplitTest, StartedError, State
-from splittests.preview import preview_url
+from splittests.preview import pick_token, preview_url
 from splittests.prospects import prospect
+from splittests.traffic import origin_of
 from splittests.variant_forms import with_another
 from splittests.versions import next_version
 
@@ -41,8 +42,18 @@ def _form(request: HttpRequest, site: Site, test: SplitTest | None) -> HttpRespo
             return redirect("splittests:results", site.domain, form.save().pk)
         except StartedError as error:
             messages.error(request, str(error))
-    context = {"site": site, "section": "split-tests", "form": form, "test": test}
-    return render(request, "splittests/new.html", context)
+    context = {
+        "site": site,
+        "section": "split-tests",
+        "form": form,
+        "test": test,
+        "origin": origin_of(site, site.domain),
+        "pick_token": pick_token(site),
+    }
+    response = render(request, "splittests/new.html", context)
+    # The site's own page, opened from here, tells which element was picked.
+    response["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
+    return response
 
 
 def plan(request: HttpRequest, domain: str) -> HttpResponse:

@@ -12,6 +12,7 @@ from sites.audit import exporting
 from sites.models import Site
 from splittests import earnings, export, looks
 from splittests import results as counting
+from splittests.crossings import losses
 from splittests.exposures import gather, gather_running
 from splittests.models import Goal, SplitTest, State
 from splittests.readings import Results
@@ -46,6 +47,7 @@ def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
         "section": "split-tests",
         "test": test,
         "results": _counted(test, now),
+        "losses": losses(test, now),
         "as_of": now,
         "snippet": _snippet(test),
         "breakdowns": BREAKDOWNS,

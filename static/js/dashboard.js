@@ -70,7 +70,30 @@ for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) 
   });
 }
 
+// “Pick on the page” opens the site's page, which tells the element that is clicked there; so it does for nobody else.
+let picking;
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-pick]");
+  if (!button) return;
+  const { origin, pickToken } = button.form.dataset;
+  const rule = button.form.elements.pages.value.split("\n").find((line) => /^\s*\//.test(line)) ?? "/";
+  const page = new URL(rule.trim().split("*")[0], origin);
+  page.searchParams.set("humblytics_pick", pickToken);
+  picking = { field: button.parentElement.querySelector("input"), host: page.host, opened: open(page.href.replaceAll("%3A", ":")) };
+});
+
+addEventListener("message", ({ source, origin, data }) => {
+  const { host } = URL.canParse(origin) ? new URL(origin) : {};
+  if (!picking || source !== picking.opened || data?.humblytics !== "picked") return;
+  if (host !== picking.host && !host?.endsWith(`.${picking.host}`)) return;
+  picking.field.value = String(data.selector).slice(0, picking.field.maxLength);
+  picking.field.dispatchEvent(new Event("input", { bubbles: true }));
+  source.postMessage({ humblytics: "taken" }, origin);
+});
+
 function prepare(root) {
+  for (const button of root.querySelectorAll("[data-pick]")) button.hidden = false;
   root.querySelector("[aria-invalid='true']")?.focus();
   for (const chart of root.querySelectorAll("[data-chart]")) chart.tabIndex = 0;
   // What is chosen in a row that is too long for a phone is to be seen.
