@@ -181,9 +181,26 @@ ACCOUNT_SIGNUP_ENABLED = False
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = False
-ACCOUNT_FORMS = {"login": "sites.accounts.forms.LoginForm"}
+ACCOUNT_FORMS = {
+    "login": "sites.accounts.forms.LoginForm",
+    "reauthenticate": "sites.accounts.forms.ReauthenticateForm",
+}
 ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+
+MFA_ADAPTER = "revenue.second_factors.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RATE_LIMITS = False
+MFA_TOTP_ISSUER = "Humblytics"
+# Telephones' clocks are a little wrong, and so are people's hands.
+MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {
+    "authenticate": "sites.accounts.forms.CodeForm",
+    "reauthenticate": "sites.accounts.forms.ConfirmingCodeForm",
+    "activate_totp": "sites.accounts.forms.FirstCodeForm",
+    "add_webauthn": "sites.accounts.forms.PasskeyForm",
+}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -24,6 +24,8 @@ from revenue.standing import proof
 from revenue.standing import standing as standing_of
 from sites import audit
 from sites.access import get_site_or_404, signed_in
+from sites.accounts import confirmation
+from sites.accounts.confirmation import confirming
 from sites.audit import Action
 from sites.models import Role, Site
 from sites.script_tag import script_tag
@@ -33,6 +35,8 @@ from sites.script_tag import script_tag
 @sensitive_post_parameters("secret_key")
 def settings(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.ADMIN)
+    if request.method == "POST":
+        confirmation.require(request)
     form = ConnectForm(request.POST or None, initial={"method": Setup.of(site).method})
     if form.is_valid() and (connection := form.connect(site, timezone.now())):
         _note_key(request, connection)
@@ -42,6 +46,7 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
     return _page(request, site, form)
 
 
+@confirming
 @require_POST
 @cache_control(no_store=True)
 @sensitive_post_parameters("secret_key")
@@ -188,6 +193,7 @@ def check(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     return redirect("revenue:settings", domain)
 
 
+@confirming
 @require_POST
 def disconnect(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     connection = _connection(request, domain, number)

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
+from sites.accounts import confirmation
 from sites.models import Membership, Role, ShareLink, Site, User
 
 # Under this name a session keeps the tokens of the share links that were opened.
@@ -33,6 +34,9 @@ def get_site_or_404(request: HttpRequest, domain: str, role: Role = Role.VIEWER)
 
 
 def _entered(request: HttpRequest, membership: Membership) -> Site:
+    """Raise NotConfirmedError if the view is one for which members confirm who they are."""
+    if request.resolver_match and getattr(request.resolver_match.func, "is_confirming", False):
+        confirmation.require(request)
     # For `sites.context`: a page offers nothing that its reader may not do.
     request.role = membership.role  # type: ignore[attr-defined]
     return membership.site

@@ -46,5 +46,6 @@ def exporting(view: View) -> View:
         note(actor, Action.EXPORTED, Site.objects.get(domain=domain), file or request.path)
         return response
 
-    answer.is_exporting = True  # type: ignore[attr-defined]
+    # Who has come by a share link has no account to confirm, and sees the same figures anyway.
+    answer.is_exporting = answer.is_confirming = True  # type: ignore[attr-defined]
     return answer  # type: ignore[return-value]

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from sites import audit
 from sites.access import get_site_or_404, open_link, opened_by, signed_in
+from sites.accounts.confirmation import confirming
 from sites.audit import Action
 from sites.forms import ShareForm, SharePasswordForm, TokenForm
 from sites.models import ApiToken, Role, ShareLink, Site
@@ -48,6 +49,7 @@ def revoke_link(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     return redirect("sites:sharing", domain)
 
 
+@confirming
 @require_POST
 def add_token(request: HttpRequest, domain: str) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.ADMIN)
@@ -62,6 +64,7 @@ def add_token(request: HttpRequest, domain: str) -> HttpResponse:
     return _page(request, site, ShareForm(prefix="link"), TokenForm(prefix="token") if issued else form, issued)
 
 
+@confirming
 @require_POST
 def revoke_token(request: HttpRequest, domain: str, number: int) -> HttpResponse:
     site = get_site_or_404(request, domain, Role.ADMIN)

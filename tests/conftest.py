@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from sites.models import Site, User
 from tests.browser import chromium
-from tests.factories import MembershipFactory, SiteFactory, UserFactory
+from tests.factories import MembershipFactory, SiteFactory, UserFactory, confirm
 
 
 def pytest_configure() -> None:
@@ -53,6 +53,7 @@ def site(owner: User) -> Site:
 def owner_client(owner: User) -> Client:
     client = Client()
     client.force_login(owner)
+    confirm(client)
     return client
 
 
@@ -60,6 +61,7 @@ def owner_client(owner: User) -> Client:
 def stranger_client(stranger: User) -> Client:
     client = Client()
     client.force_login(stranger)
+    confirm(client)
     return client
 
 

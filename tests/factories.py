@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import json
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import factory
 import uuid_utils.compat as uuid_utils
 from django.db import connection
+from django.test import Client
 
 from sites.models import Membership, Role, Site, User
 from splittests.redirects import variant_of
@@ -38,6 +40,14 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
     def password(user: User, create: bool, extracted: str | None, **kwargs: Any) -> None:
         user.set_password(extracted or PASSWORD)
         user.save()
+
+
+def confirm(client: Client) -> None:
+    """Keep in the session of somebody who is logged in what a log-in by password keeps there."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+    session["account_authentication_methods_user"] = session["_auth_user_id"]
+    session.save()
 
 
 class SiteFactory(factory.django.DjangoModelFactory[Site]):

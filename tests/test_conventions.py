@@ -42,7 +42,15 @@ BY_TOKEN |= {"splittests:api-variants"}
 PUBLIC = {"login", "tracker", "readyz", "admin:login", "sites:open-share", "tracking:unsubscribe"}
 PUBLIC |= {"openapi", "no-api", "metrics", *BY_TOKEN}
 # Logging in, what leads to it without an account or a password, and logging out, also half-way in.
-PUBLIC |= {"account_login", "account_reset_password", "password_reset_confirm", "logout", "sites:join"}
+PUBLIC |= {
+    "mfa_authenticate",
+    "mfa_login_webauthn",
+    "account_login",
+    "account_reset_password",
+    "password_reset_confirm",
+    "logout",
+    "sites:join",
+}
 
 # What takes a form without a token of the session: mail programs end a report without a cookie, programs have none, and
 # what the tracker asks changes nothing.

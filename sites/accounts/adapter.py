@@ -23,6 +23,14 @@ MESSAGES = {
     "mfa/messages/webauthn_removed.txt": "The passkey is removed.",
     "mfa/messages/recovery_codes_generated.txt": "These are your new recovery codes. Keep them where you find them.",
 }
+# What the log says, by the mail that allauth would send.
+CHANGES = {
+    "mfa/email/totp_activated": (Action.FACTOR_ADDED, "codes of an app"),
+    "mfa/email/totp_deactivated": (Action.FACTOR_REMOVED, "codes of an app"),
+    "mfa/email/webauthn_added": (Action.FACTOR_ADDED, "passkey"),
+    "mfa/email/webauthn_removed": (Action.FACTOR_REMOVED, "passkey"),
+    "mfa/email/recovery_codes_generated": (Action.CODES_RENEWED, ""),
+}
 FACTORS = {"totp": "code of an app", "recovery_codes": "recovery code", "webauthn": "passkey"}
 
 
@@ -57,6 +65,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             return False
         limits.give_back(context.request, limits.CONFIRM, user.email)
         return True
+
+    def send_notification_mail(self, template_prefix: str, user: User, *args: Any, **kwargs: Any) -> None:
+        """Note what allauth would mail."""
+        action, subject = CHANGES[template_prefix]
+        note(user, action, None, subject)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         return not confirmation.is_confirmed(context.request)

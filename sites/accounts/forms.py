@@ -1,11 +1,25 @@
+import datetime as dt
 from typing import Any
 
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import ReauthenticateForm as AllauthReauthenticateForm
+from allauth.core import context
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base.forms import AuthenticateForm
+from allauth.mfa.base.forms import ReauthenticateForm as AllauthConfirmingCodeForm
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
+from django.core.exceptions import ValidationError
 
+from sites.accounts import limits
+from sites.audit import Action, note
 from sites.models import User
+
+# An app's code holds for its own half minute, the one before and the one after.
+CODE_HOLDS = dt.timedelta(seconds=90)
 
 
 class LoginForm(AllauthLoginForm):  # type: ignore[misc]
@@ -61,3 +75,61 @@ class NewPasswordForm(forms.Form):
         password: str = self.cleaned_data["password"]
         validate_password(password, self._user)
         return password
+
+
+def _for_code(field: forms.Field) -> None:
+    field.label = "Code"
+    field.widget = forms.TextInput(
+        attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True, "spellcheck": "false"}
+    )
+
+
+class _Limited(AuthenticateForm):  # type: ignore[misc]
+    """A code of an app or a recovery code, each good for once, also where several servers look at it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _for_code(self.fields["code"])
+
+    def clean_code(self) -> str:
+        account = str(self.user.pk)
+        limits.count(context.request, limits.SECOND_FACTOR, account)
+        try:
+            code: str = super().clean_code()
+            digits = "".join(each for each in code if each.isdecimal())
+            is_of_app = self.authenticator.type == Authenticator.Type.TOTP
+            if is_of_app and not limits.is_first_use(f"code|{account}|{digits}", CODE_HOLDS):
+                raise get_adapter().validation_error("incorrect_code")
+        except ValidationError:
+            note(self.user, Action.LOGIN_FAILED, None, "wrong code")
+            raise
+        limits.give_back(context.request, limits.SECOND_FACTOR, account)
+        return code
+
+
+class CodeForm(_Limited):
+    """The second factor, to log in."""
+
+
+class ConfirmingCodeForm(_Limited, AllauthConfirmingCodeForm):  # type: ignore[misc]
+    """A code in place of the password, to confirm who one is."""
+
+
+class FirstCodeForm(ActivateTOTPForm):  # type: ignore[misc]
+    """That the app is set up, shown by a code of it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _for_code(self.fields["code"])
+
+
+class PasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
+    """A new passkey."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name = forms.CharField(required=False, max_length=100, help_text="For you, to tell them apart.")
+        self.fields["name"] = name
+        alone = self.fields["passwordless"]
+        alone.label, alone.initial = "Also log in with it alone, without the password", True
+        alone.help_text = "The device then asks for a fingerprint, a face or a PIN."

@@ -1,8 +1,9 @@
-"""Logging in and out, and the page of somebody's own account."""
+"""Logging in and out by password, and the page of somebody's own account."""
 
 from typing import Any
 
-from allauth.account.views import LoginView, ReauthenticateView
+from allauth.account.views import LoginView
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
@@ -19,7 +20,7 @@ from kombu.exceptions import OperationalError
 from sites import tasks
 from sites.access import signed_in
 from sites.accounts import limits
-from sites.accounts.forms import ReauthenticateForm, ResetForm
+from sites.accounts.forms import ResetForm
 from sites.audit import Action, note
 from sites.models import Membership
 
@@ -101,7 +102,14 @@ def new_password(request: HttpRequest, uidb64: str, token: str) -> HttpResponseB
 
 def account(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
+    factors = list(Authenticator.objects.filter(user=user).order_by("created_at"))
+    kinds = Authenticator.Type
     context = {
+        "passkeys": [each for each in factors if each.type == kinds.WEBAUTHN],
+        "app": next((each for each in factors if each.type == kinds.TOTP), None),
+        "codes_left": next(
+            (len(each.wrap().get_unused_codes()) for each in factors if each.type == kinds.RECOVERY_CODES), None
+        ),
         "memberships": Membership.objects.filter(user=user).select_related("site").order_by("site__domain"),
     }
     return render(request, "accounts/account.html", context)
@@ -125,11 +133,3 @@ class _ChangePassword(PasswordChangeView):
 
 
 change_password = _ChangePassword.as_view()
-
-
-class _Confirm(ReauthenticateView):  # type: ignore[misc]
-    template_name = "accounts/confirm.html"
-    form_class = ReauthenticateForm
-
-
-confirm = _Confirm.as_view()

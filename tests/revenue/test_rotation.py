@@ -94,8 +94,8 @@ def test_a_key_that_cannot_be_opened_is_named_left_alone_and_never_shown(
         call_command("rotate_encryption_keys")
     assert ended.value.code == 3
     told = capsys.readouterr()
-    assert f"{broken}: the key cannot be opened" in told.err
-    assert "2 Stripe keys were sealed anew." in told.out
+    assert f"{broken}: the secret cannot be opened" in told.err
+    assert "2 secrets were sealed anew." in told.out
     assert under() == ["b", "a", "b"]
     assert not any(key in told.out + told.err for key in ALL.values())
 

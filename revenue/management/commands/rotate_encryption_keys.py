@@ -12,12 +12,12 @@ UNREADABLE = 3
 
 class Command(BaseCommand):
     help = (
-        "Seal the stored Stripe keys anew under the first of HUMBLYTICS_ENCRYPTION_KEYS. It may be stopped at any "
-        "moment and run again. Exit status: 0 done, 1 failed, 2 wrong usage, 3 a Stripe key cannot be opened."
+        "Seal the stored Stripe keys and second factors anew under the first of HUMBLYTICS_ENCRYPTION_KEYS. It may be "
+        "stopped at any moment and run again. Exit status: 0 done, 1 failed, 2 wrong usage, 3 one cannot be opened."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Open every key, and change nothing.")
+        parser.add_argument("--dry-run", action="store_true", help="Open everything, and change nothing.")
         parser.add_argument("--json", action="store_true", help="Write JSON.")
 
     def handle(self, *args: Any, dry_run: bool, json: bool, **options: Any) -> None:
@@ -38,8 +38,8 @@ class Command(BaseCommand):
 
     def _write_text(self, done: Rotation, dry_run: bool) -> None:
         said = "would be sealed" if dry_run else "were sealed"
-        self.stdout.write(f"{done.rotated} Stripe keys {said} anew.")
+        self.stdout.write(f"{done.rotated} secrets {said} anew.")
         for name, count in sorted(done.sealed_under.items()):
             self.stdout.write(f"  under {name or 'no key'}: {count}")
-        for connection in done.unreadable:
-            self.stderr.write(f"{connection}: the key cannot be opened with the configured encryption keys.")
+        for name in done.unreadable:
+            self.stderr.write(f"{name}: the secret cannot be opened with the configured encryption keys.")
