@@ -222,6 +222,7 @@ STORAGES = {
     },
 }
 
+SESSION_ENGINE = "sites.sessions"
 SESSION_COOKIE_NAME = "__Host-sessionid" if SECURE else "humblytics_sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "humblytics_csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
@@ -274,6 +275,7 @@ CELERY_BEAT_SCHEDULE = {
     "sync-due-accounts": {"task": "revenue.sync_due_accounts", "schedule": BEAT_SECONDS},
     "verify-accounts": {"task": "revenue.verify_accounts", "schedule": crontab(hour=3, minute=17)},
     "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
+    "forget": {"task": "sites.forget", "schedule": 3600},
     "count-days": {"task": "tracking.count_days", "schedule": 3600},
     "send-alerts": {"task": "revenue.send_alerts", "schedule": 900},
     "gather-exposures": {"task": "splittests.gather_exposures", "schedule": 600},

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
@@ -140,6 +141,20 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} to {self.site}"
+
+
+class Session(AbstractBaseSession):
+    """A browser's session, with whose it is once somebody has logged in; `sessions` writes it."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="sessions")
+    browser = models.CharField(max_length=60, blank=True)
+    system = models.CharField(max_length=60, blank=True)
+    begun_at = models.DateTimeField(null=True, help_text="When somebody logged in.")
+    seen_at = models.DateTimeField(null=True, help_text="To within a quarter of an hour.")
+
+    def __str__(self) -> str:
+        # Not its key, which would let anybody in.
+        return f"{self.user or 'nobody'}, {self.browser} on {self.system}"
 
 
 class Tries(models.Model):

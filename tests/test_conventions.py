@@ -61,6 +61,7 @@ MAILS = {"tracking/report_mail.html"}
 
 # Moments and days whose names are Django's, or say the end of a span.
 OTHERWISE_NAMED = {"sites.User.last_login", "sites.User.date_joined", "revenue.Stream.covered_to"}
+OTHERWISE_NAMED |= {"sites.Session.expire_date"}
 
 # Values for what an address may hold beside the domain; a new converter needs one here.
 SAMPLES = {

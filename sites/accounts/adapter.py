@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from sites import sessions
 from sites.accounts import confirmation, limits
 from sites.audit import Action, note
 from sites.models import User
@@ -53,6 +54,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         known = User.objects.filter(email=email.lower()).first()
         note(known or "nobody known", Action.LOGIN_FAILED, None, "wrong password")
         return None
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        super().login(request, user)
+        sessions.begin(request)
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         note(user, Action.LOGGED_IN, None, _how(request, user))

@@ -8,6 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from sites import sessions
 from sites.accounts import confirmation
 from sites.accounts.confirmation import NotConfirmedError
 from sites.accounts.limits import TooManyTriesError
@@ -18,7 +19,11 @@ class AccountsMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self._get_response(request)
+        response = self._get_response(request)
+        # Nobody's session is looked up for this.
+        if request.session.accessed and request.user.is_authenticated:
+            sessions.see(request)
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, TooManyTriesError):

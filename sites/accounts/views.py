@@ -10,19 +10,20 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import PasswordChangeView, PasswordResetConfirmView, redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.views.decorators.http import require_POST
 from django_htmx.http import HttpResponseClientRefresh
 from kombu.exceptions import OperationalError
 
-from sites import tasks
+from sites import members, sessions, tasks
 from sites.access import signed_in
-from sites.accounts import limits
+from sites.accounts import confirmation, limits
 from sites.accounts.forms import ResetForm
 from sites.audit import Action, note
-from sites.models import Membership
+from sites.models import Membership, Session, Site, User
 
 
 class _LogIn(LoginView):  # type: ignore[misc]
@@ -86,6 +87,7 @@ class _NewPassword(PasswordResetConfirmView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
+        Session.objects.filter(user=form.user).delete()
         note(form.user, Action.PASSWORD_CHANGED, None, "by a link that was mailed")
         messages.success(self.request, "Your password is changed. Log in with it.")
         return response
@@ -110,6 +112,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "codes_left": next(
             (len(each.wrap().get_unused_codes()) for each in factors if each.type == kinds.RECOVERY_CODES), None
         ),
+        "devices": sessions.devices(request, user),
         "memberships": Membership.objects.filter(user=user).select_related("site").order_by("site__domain"),
     }
     return render(request, "accounts/account.html", context)
@@ -127,9 +130,50 @@ class _ChangePassword(PasswordChangeView):
         response = super().form_valid(form)
         user = signed_in(self.request)
         limits.give_back(self.request, limits.CONFIRM, user.email)
+        sessions.end_others(self.request, user)
         note(user, Action.PASSWORD_CHANGED, None)
         messages.success(self.request, "Your password is changed. All your other sessions are ended.")
         return response
 
 
 change_password = _ChangePassword.as_view()
+
+
+@require_POST
+def end_session(request: HttpRequest, name: str) -> HttpResponse:
+    user = signed_in(request)
+    if not sessions.end(user, name):
+        raise Http404
+    note(user, Action.SESSION_ENDED, None, "one")
+    messages.success(request, "Whoever used that session has to log in anew.")
+    return redirect("account")
+
+
+@require_POST
+def end_other_sessions(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    ended = sessions.end_others(request, user)
+    note(user, Action.SESSION_ENDED, None, f"all but one: {ended}")
+    messages.success(request, "You are logged in here only.")
+    return redirect("account")
+
+
+def delete(request: HttpRequest) -> HttpResponse:
+    """Delete the own account; its entries in the logs stay."""
+    confirmation.require(request)
+    user = signed_in(request)
+    if request.method == "POST":
+        with transaction.atomic():
+            # Not while somebody else gives up one of the sites.
+            lock = Site.objects.select_for_update(no_key=True).filter(memberships__user=user).order_by("pk")
+            locked = list(lock)
+            alone = members.owned_alone(user)
+            if not alone:
+                for site in locked:
+                    note(user, Action.LEFT, site, "account deleted")
+                note(user, Action.ACCOUNT_DELETED, None)
+                # The messages' framework and the session still know the user.
+                logout(request)
+                User.objects.filter(pk=user.pk).delete()
+                return redirect("login")
+    return render(request, "accounts/delete.html", {"alone": members.owned_alone(user)})

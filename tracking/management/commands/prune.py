@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from sites.forgetting import forget
 from sites.models import Site
 from tracking.prune import Pruned, prune
 
@@ -24,6 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
         months, now = settings.RETENTION_MONTHS, timezone.now()
+        forget(now)
         sites = Site.objects.order_by("domain") if months else Site.objects.none()
         done = {site.domain: prune(site, now, months) for site in sites}
         if json:
