@@ -47,7 +47,8 @@ LEAST = {
         tracking:suggestions
         """,
         Least.EDITOR: """
-        splittests:new splittests:plan splittests:start splittests:stop
+        splittests:archive splittests:change splittests:checks splittests:edit splittests:new splittests:pause
+        splittests:plan splittests:preview splittests:start splittests:stop
         """,
         Least.ADMIN: """
         revenue:alerts revenue:attribution revenue:check revenue:disconnect revenue:health revenue:method
