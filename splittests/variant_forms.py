@@ -143,7 +143,7 @@ class VariantForm(forms.Form):
 
     def variant(self, test: SplitTest) -> Variant:
         said = self.cleaned_data
-        variant = Variant(test=test, name=said["name"], weight=said["weight"] or 1)
+        variant = Variant(test=test, name=said["name"], weight=said.get("weight") or 1)
         if test.kind == Kind.CHANGES:
             variant.changes = self.used_changes
         elif test.kind == Kind.REDIRECT:

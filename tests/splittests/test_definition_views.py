@@ -132,6 +132,11 @@ def test_a_row_more_keeps_what_was_written_and_complains_about_nothing(
     assert not SplitTest.objects.exists()
 
 
+def test_a_variant_of_changes_alone_is_called_by_its_number(site: Site, owner_client: Client) -> None:
+    owner_client.post(NEW, filled(variants__0__name=""))
+    assert list(SplitTest.objects.get().variants.values_list("name", "weight")) == [("Control", 1), ("Variant 1", 1)]
+
+
 def test_what_is_written_for_another_kind_changes_nothing(site: Site, owner_client: Client) -> None:
     owner_client.post(NEW, filled(kind="code", variants__0__redirect_url="https://evil.example/"))
     loud = SplitTest.objects.get().variants.get(name="Loud")
