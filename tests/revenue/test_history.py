@@ -176,7 +176,8 @@ def test_the_page_shows_a_day_as_it_was_known_and_what_has_changed_since(
     assert f'hx-get="{PAGE}changes/?' in text
     assert hidden not in owner_client.get(f"{PAGE}payments/?{query}").content.decode()
     panel = " ".join(owner_client.get(f"{PAGE}changes/?{query}").content.decode().split())
-    assert '<td class="number">+€40.00</td> <td class="number">+€10.00</td> <td class="number">+€30.00</td>' in panel
+    for label, amount in (("Net revenue", 40), ("Attributed", 10), ("Not attributed", 30)):
+        assert f'data-label="{label}">+€{amount}.00</td>' in panel
     for text in (hidden, "Credited to <bdi>Email · Letter</bdi>", "after the period, counts on its own day"):
         assert text in panel
     rows = owner_client.get(f"{PAGE}export/changes.csv?{query}").content.decode().splitlines()
