@@ -61,10 +61,6 @@ class Arm:
         return inference.proportion(self.conversions, self.visitors)
 
     @property
-    def revenue_per_visitor(self) -> Interval | None:
-        return inference.mean(self.sums)
-
-    @property
     def is_telling(self) -> bool:
         return inference.is_telling(self.visitors, self.conversions)
 
@@ -100,11 +96,6 @@ class Arm:
     @property
     def capped_per_visitor_text(self) -> str:
         return told(self.capped / self.visitors, self.currency) if self.visitors else "–"
-
-    @property
-    def per_visitor_range(self) -> str:
-        mean = self.revenue_per_visitor
-        return f"{told(mean.low, self.currency)} to {told(mean.high, self.currency)}" if mean else ""
 
 
 @dataclass(frozen=True, slots=True)
