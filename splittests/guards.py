@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from revenue.models import Connection
 from revenue.models.accounts import Status
@@ -68,7 +68,18 @@ def _variants(test: SplitTest, variants: list[Variant]) -> Finding:
             return Finding(Level.REFUSAL, title, f"“{variant}” changes nothing. Add a change, or remove the variant.")
         if test.kind == Kind.REDIRECT and not variant.redirect_url:
             return Finding(Level.REFUSAL, title, f"“{variant}” leads nowhere. Enter the address of its page.")
+        if test.kind == Kind.REDIRECT and _is_tested_page(test, variant.redirect_url):
+            return Finding(
+                Level.REFUSAL, title, f"“{variant}” leads to the page under test itself. Enter the address of another."
+            )
     return Finding(Level.FINE, title, f"There are {len(variants)}.")
+
+
+def _is_tested_page(test: SplitTest, url: str) -> bool:
+    """Tell whether an address is the very page that a rule names. That it fits a rule for many pages does no harm."""
+    address = urlsplit(url)
+    asked = tuple(parse_qsl(address.query, keep_blank_values=True))
+    return any(not rule.excludes and (rule.path, rule.query) == (address.path, asked) for rule in test.rules)
 
 
 def _traffic(test: SplitTest, now: dt.datetime) -> Finding:

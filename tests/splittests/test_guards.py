@@ -90,6 +90,12 @@ def test_a_sound_test_can_be_started(draft: Make) -> None:
         pytest.param([], {"pages": ["/*", "!/pricing"]}, "Nobody has been seen", id="none but on what is left out"),
         pytest.param([{"name": "B"}], {"kind": "changes"}, "“B” changes nothing", id="no changes"),
         pytest.param([{"name": "B"}], {"kind": "redirect"}, "“B” leads nowhere", id="no address"),
+        pytest.param(
+            [{"name": "B", "redirect_url": "/pricing"}],
+            {"kind": "redirect"},
+            "“B” leads to the page under test itself",
+            id="to itself",
+        ),
         pytest.param([], {"goal": "revenue"}, "Connect a Stripe account first", id="no Stripe"),
         pytest.param([], {"ends_at": NOON}, "Its end has passed", id="over"),
     ],
