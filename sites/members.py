@@ -18,7 +18,7 @@ MAY = {
     Role.VIEWER: "sees the dashboard, the revenue and the split tests, and takes files",
     Role.EDITOR: "also starts, changes and stops split tests",
     Role.ADMIN: "also changes the settings, sets Stripe keys, makes share links and API tokens, and invites people",
-    Role.OWNER: "also makes other owners, and deletes the site",
+    Role.OWNER: "also makes other owners, and takes that from them",
 }
 
 
