@@ -14,7 +14,7 @@ from revenue.models import Attribution, CheckoutSession, Connection, LedgerLine,
 from revenue.tables import PANELS
 from sites.models import Membership, Role, Site, User
 from splittests.models import SplitTest
-from tests.factories import PASSWORD, MembershipFactory, send_event, send_hit
+from tests.factories import PASSWORD, MembershipFactory, confirm, send_event, send_hit
 from tests.test_conventions import OF_A_SITE
 from tracking.export import FORMULA
 from tracking.models import Goal
@@ -184,6 +184,7 @@ def test_a_stranger_s_number_in_an_address_of_one_s_own_site_is_not_found(
     """The site in the address is one's own, what stands behind it is another's."""
     mine = MembershipFactory(role=role)
     client.force_login(mine.user)
+    confirm(client)
     of_hostile = {"test_id": 1, "number": Connection.objects.get().pk, "charge": "ch_1"}
     opened = {}
     for route in OF_A_SITE:

@@ -32,6 +32,11 @@ CHANGES = {
     "mfa/email/webauthn_removed": (Action.FACTOR_REMOVED, "passkey"),
     "mfa/email/recovery_codes_generated": (Action.CODES_RENEWED, ""),
 }
+WAYS = {
+    "reauthenticate": "Use the password",
+    "mfa_reauthenticate": "Use a code of the app, or a recovery code",
+    "mfa_reauthenticate:webauthn": "Use a passkey",
+}
 FACTORS = {"totp": "code of an app", "recovery_codes": "recovery code", "webauthn": "passkey"}
 
 
@@ -75,6 +80,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Note what allauth would mail."""
         action, subject = CHANGES[template_prefix]
         note(user, action, None, subject)
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        return [{**way, "description": WAYS[way["id"]]} for way in super().get_reauthentication_methods(user)]
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         return not confirmation.is_confirmed(context.request)
