@@ -8,17 +8,14 @@ for its variant before there could be an answer, begins with the second page of 
 """
 
 import datetime as dt
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from django.db.models import Prefetch
 
 from splittests.asking import Asker
 from splittests.assignment import takes_part, variant_for
-from splittests.changes import selectors
-from splittests.models import Kind, SplitTest, Variant
-from splittests.pages import told
+from splittests.models import Kind
+from splittests.pages import parse_all, told
 from splittests.redirects import sign
+from splittests.running import RunningTest, looked_for, running_tests
 from tracking.script import Test
 
 
@@ -35,7 +32,7 @@ class Payload:
 
 
 def payload_for(site_id: int, asker: Asker, now: dt.datetime) -> Payload:
-    running = _running(site_id)
+    running = running_tests(site_id)
     theirs = [test for test in running if _is_for(test, asker)] if asker.is_counted else []
     by_channel = [test for test in theirs if test.channels]
     channel = asker.known_channel if by_channel else None
@@ -49,39 +46,32 @@ def payload_for(site_id: int, asker: Asker, now: dt.datetime) -> Payload:
 
 def tests_by_channel(site_id: int, asker: Asker, url: str, referrer: str, now: dt.datetime) -> list[Test]:
     """Give the tests that `must_ask` is about, for a page and where the browser says that its visitor comes from."""
-    theirs = [test for test in _running(site_id) if test.channels and test.kind != Kind.CODE and _is_for(test, asker)]
+    theirs = [
+        test for test in running_tests(site_id) if test.channels and test.kind != Kind.CODE and _is_for(test, asker)
+    ]
     if not theirs or not asker.is_counted_on(url):
         return []
     channel = asker.channel_from(url, referrer)
     return [_told(test, asker.identity, now) for test in theirs if channel in test.channels]
 
 
-def _running(site_id: int) -> list[SplitTest]:
-    tests = SplitTest.objects.filter(site_id=site_id).running().order_by("created_at", "pk")
-    return list(tests.prefetch_related(Prefetch("variants", Variant.objects.order_by("pk"))))
-
-
-def _is_for(test: SplitTest, asker: Asker) -> bool:
+def _is_for(test: RunningTest, asker: Asker) -> bool:
     return (
-        takes_part(bytes(test.secret), asker.identity, test.traffic_percent)
+        takes_part(test.secret, asker.identity, test.traffic_percent)
         and (not test.devices or asker.device in test.devices)
         and (not test.countries or asker.country in test.countries)
     )
 
 
-def _told(test: SplitTest, visitor: bytes, now: dt.datetime) -> Test:
-    variants = list(test.variants.all())
-    chosen = variants[variant_for(bytes(test.secret), visitor, [one.weight for one in variants])]
-    named = {"key": test.key, "name": chosen.name, "variant": chosen.pk, "pages": told(test.rules)}
+def _told(test: RunningTest, visitor: bytes, now: dt.datetime) -> Test:
+    chosen = variant_for(test.secret, visitor, test.weights)
+    number = test.numbers[chosen]
+    pages = told(parse_all(test.pages))
+    named = {"key": test.key, "name": test.names[chosen], "variant": number, "pages": pages}
     if test.kind == Kind.CHANGES:
-        return named | shown(variants, chosen)
+        return named | {"find": looked_for(test.changes), "changes": test.changes[chosen]}
     if test.kind == Kind.REDIRECT:
-        away = [one.redirect_url for one in variants if one.redirect_url]
-        own = {"to": chosen.redirect_url, "sign": sign(chosen.pk, now)} if chosen.redirect_url else {"to": ""}
-        return named | {"away": away} | own
+        own = test.redirect_urls[chosen]
+        away = [address for address in test.redirect_urls if address]
+        return named | {"away": away, "to": own} | ({"sign": sign(number, now)} if own else {})
     return named
-
-
-def shown(variants: Iterable[Variant], chosen: Variant) -> dict[str, object]:
-    """Give the elements of which one must be there, and what the chosen variant does to them."""
-    return {"find": selectors(change for one in variants for change in one.changes), "changes": chosen.changes}

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from sites.models import Site
 from splittests.models import Kind, SplitTest, Variant
-from splittests.payload import shown
+from splittests.running import looked_for
 from splittests.traffic import page_address
 from tracking.script import Test, picker_script, preview_script
 
@@ -81,7 +81,7 @@ def _changes(variants: list[Variant], chosen: Variant) -> list[Test]:
     if chosen.test.kind != Kind.CHANGES:
         return []
     named = {"key": chosen.test.key, "name": chosen.name, "variant": chosen.pk, "pages": EVERY_PAGE}
-    return [named | shown(variants, chosen)]
+    return [named | {"find": looked_for([one.changes for one in variants]), "changes": chosen.changes}]
 
 
 def _note(chosen: Variant) -> str:

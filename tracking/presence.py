@@ -5,9 +5,9 @@ from typing import Any
 
 from django.db import connection
 
-from tracking.models import DailySalt
 from tracking.visitors import visitor
 
+SALTS = "SELECT salt FROM tracking_dailysalt WHERE day IN (%s, %s)"
 CHANNEL = """
 SELECT visit.channel
 FROM tracking_presence AS presence
@@ -21,10 +21,10 @@ def channel_of_visit(
     site_id: int, site_key: str, ip: str, user_agent: str, now: dt.datetime, patience: dt.timedelta
 ) -> str | None:
     """Give the channel of the visit that a view of now would belong to, None if it would begin one."""
-    days = DailySalt.objects.filter(day__in=(now.date(), now.date() - dt.timedelta(days=1)))
-    names = [visitor(bytes(day.salt), site_key, ip, user_agent) for day in days]
-    parameters: list[Any] = [site_id, names, now, patience]
     with connection.cursor() as cursor:
+        cursor.execute(SALTS, [now.date(), now.date() - dt.timedelta(days=1)])
+        names = [visitor(bytes(salt), site_key, ip, user_agent) for (salt,) in cursor.fetchall()]
+        parameters: list[Any] = [site_id, names, now, patience]
         cursor.execute(CHANNEL, parameters)
         row = cursor.fetchone()
     return row[0] if row else None

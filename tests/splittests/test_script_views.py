@@ -178,11 +178,11 @@ def test_many_tests_take_no_more_questions_than_one(site: Site, django_assert_nu
         variants = ({"name": "Control"}, {"name": "B"}, {"name": "C"})
         audience = {"countries": ["DE"], "devices": ["Desktop"], "channels": ["Direct"] if n % 2 else []}
         made(*variants, site=site, key=f"t{n}", pages=["/"], currency="eur", **audience)
-    # The site with its rules, the tests, their variants; and for channels the salts and the visit.
-    with django_assert_num_queries(5):
+    # The site with its rules, and the tests; for channels the salts and the visit.
+    with django_assert_num_queries(4):
         script(site, GERMAN)
     SplitTest.objects.update(channels=[])
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         assert len(script(site, GERMAN)[1]["tests"]) == 10
 
 
