@@ -80,13 +80,13 @@ document.addEventListener("click", (event) => {
   const rule = button.form.elements.pages.value.split("\n").find((line) => /^\s*\//.test(line)) ?? "/";
   const page = new URL(rule.trim().split("*")[0], origin);
   page.searchParams.set("humblytics_pick", pickToken);
-  picking = { field: button.parentElement.querySelector("input"), host: page.host, opened: open(page.href.replaceAll("%3A", ":")) };
+  picking = { field: button.parentElement.querySelector("input"), hostname: page.hostname, opened: open(page.href.replaceAll("%3A", ":")) };
 });
 
 addEventListener("message", ({ source, origin, data }) => {
-  const { host } = URL.canParse(origin) ? new URL(origin) : {};
+  const { hostname } = URL.canParse(origin) ? new URL(origin) : {};
   if (!picking || source !== picking.opened || data?.humblytics !== "picked") return;
-  if (host !== picking.host && !host?.endsWith(`.${picking.host}`)) return;
+  if (hostname !== picking.hostname && !hostname?.endsWith(`.${picking.hostname}`)) return;
   picking.field.value = String(data.selector).slice(0, picking.field.maxLength);
   picking.field.dispatchEvent(new Event("input", { bubbles: true }));
   source.postMessage({ humblytics: "taken" }, origin);
