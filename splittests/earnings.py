@@ -45,8 +45,9 @@ def earned(about: Question) -> list[Earned]:
             WHERE currency = %(currency)s AND NOT is_open AND credit = 'site' AND kind NOT IN ('fee', 'pending')
             GROUP BY variant_id
         )
-        SELECT test.id, test.name, variant.name, coalesce(gross, 0), coalesce(refunded, 0), coalesce(disputed, 0),
-               coalesce(net, 0), coalesce(orders, 0)
+        SELECT test.id, concat(test.name, CASE WHEN test.version > 1 THEN ', version ' || test.version END),
+               variant.name, coalesce(gross, 0), coalesce(refunded, 0), coalesce(disputed, 0), coalesce(net, 0),
+               coalesce(orders, 0)
         FROM splittests_splittest test
         JOIN splittests_variant variant ON variant.test_id = test.id
         LEFT JOIN money ON money.variant_id = variant.id

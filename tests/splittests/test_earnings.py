@@ -120,6 +120,11 @@ def test_without_a_test_there_is_nothing_to_show(owner_client: Client, site: Sit
     assert not Connection.objects.exists()
 
 
+def test_versions_of_a_test_are_told_apart(site: Site, sold: tuple[SplitTest, SplitTest]) -> None:
+    SplitTest.objects.filter(pk=sold[0].pk).update(version=2)
+    assert {row.test for row in earned(asked(site))} == {"Headline, version 2", "Price"}
+
+
 def test_a_program_is_told_the_same(client: Client, site: Site, sold: tuple[SplitTest, SplitTest]) -> None:
     headers = {"Authorization": f"Bearer {issue(site, 'Sheet', Scope.REVENUE)}"}
     address = "/api/v1/sites/shop.example/revenue/variants?from=2026-11-14&to=2026-11-20"
