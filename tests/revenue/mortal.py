@@ -46,20 +46,28 @@ class Mortals:
         return [(status, count) for status, count in json.loads(self._parent.stdout.readline())]
 
 
-@contextmanager
-def mortals(folder: Path) -> Iterator[Mortals]:
-    """Start the parent with the settings, and on the database, of this process."""
+def own_environment(folder: Path, name: str = "") -> dict[str, str]:
+    """Give what a process needs for the settings, and the database, of this one, or the database of that name."""
     known = database.get_connection_params()
-    where = "&".join(f"{name}={quote(str(known[name]), safe='')}" for name in ("host", "port") if known.get(name))
-    environment = os.environ | {
+    where = "&".join(f"{key}={quote(str(known[key]), safe='')}" for key in ("host", "port") if known.get(key))
+    return os.environ | {
         "DJANGO_SETTINGS_MODULE": "humblytics.settings",
-        "DATABASE_URL": f"postgres://{known['user']}:{known.get('password', '')}@/{known['dbname']}?{where}",
+        "DATABASE_URL": f"postgres://{known['user']}:{known.get('password', '')}@/{name or known['dbname']}?{where}",
         "HUMBLYTICS_ENCRYPTION_KEYS": settings.HUMBLYTICS_ENCRYPTION_KEYS,
         "STRIPE_API_BASE": settings.STRIPE_API_BASE,
         "VAR_DIR": str(folder),
     }
+
+
+@contextmanager
+def mortals(folder: Path) -> Iterator[Mortals]:
+    """Start the parent with the settings, and on the database, of this process."""
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT],
+        env=own_environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as parent:
         yield Mortals(parent)
         parent.communicate()
