@@ -44,6 +44,21 @@ JSON = "application/json"
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 
 
+# Runs on all pages, for visits that come by themselves, and leads to another page.
+SPLIT_TEST = f"""
+from sites.models import Site
+from splittests.models import Kind, SplitTest, State
+from splittests.redirects import sign
+from django.utils import timezone
+test = SplitTest.objects.create(
+    site=Site.objects.get(domain="{DOMAIN}"), key="page", kind=Kind.REDIRECT, pages=["/*"], channels=["Direct"],
+    countries=["DE", ""], devices=["Desktop"], currency="eur")
+test.variants.create(name="Control")
+print(sign(test.variants.create(name="B", redirect_url="/b").pk, timezone.now()))
+SplitTest.objects.update(state=State.RUNNING, started_at=timezone.now())
+"""
+
+
 class Client:
     """Sends requests as the proxy on this machine does that the stack trusts."""
 
@@ -131,6 +146,7 @@ def client(stack: Stack) -> Client:
 
 def test_no_address_and_no_user_agent_is_kept_anywhere(stack: Stack, client: Client) -> None:
     take_hits(client)
+    ask_for_variants(client, stack.manage("shell", "-c", SPLIT_TEST).split()[-1])
     refuse_hits(client)
     break_requests(client)
     use_the_dashboard(client)
@@ -195,6 +211,21 @@ def take_hits(client: Client) -> None:
         assert client.hit(ip, view=view, url=f"https://{DOMAIN}{KEPT}?utm_source=news&gclid=c") == "202"
         assert client.hit(ip, view=view, event="signup", id=str(uuid.uuid4()), props={"plan": "pro"}) == "202"
         assert client.hit(ip, view=view, engaged=4_000, scrolled=50) == "202"
+
+
+def ask_for_variants(client: Client, word: str) -> None:
+    """Ask for the script and for what a channel decides, and come to another page by a word."""
+    script = f"/js/{client.key}.js"
+    for ip in (*FORWARDED, *EACH_ADDRESS):
+        said = json.dumps({"url": f"https://{DOMAIN}{KEPT}?from={ip}", "referrer": f"https://news.example/?of={ip}"})
+        assert client.send("GET", script, ip=ip)[0] == 200
+        assert client.send("POST", script, said.encode(), ip)[0] == 200
+        assert client.send("POST", script, said[1:].encode(), ip)[0] == 400
+        assert client.send("GET", f"{script}?humblytics_preview={word}", ip=ip)[0] == 200
+        assert client.hit(ip, url=f"https://{DOMAIN}/b", split=word) == "202"
+    for _, answer in client.answers:
+        head = answer.partition(b"\n\n")[0].lower()
+        assert b"set-cookie" not in head, head
 
 
 def refuse_hits(client: Client) -> None:
