@@ -4,8 +4,11 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sites import tasks
@@ -49,6 +52,29 @@ def test_a_wrong_password_and_an_unknown_address_are_answered_and_noted_alike(cl
         ("owner@example.com", "login_failed"),
     ]
     assert "nobody@example.com" not in str(AuditEntry.objects.values_list())
+
+
+def test_a_wrong_password_costs_as_much_as_an_unknown_address(
+    client: Client, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many questions to the database, and as many hashes of a password, which take by far the longest."""
+    hashed: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def counting(self: MD5PasswordHasher, password: str, salt: str) -> str:
+        hashed.append(password)
+        return encode(self, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counting)
+    costs = []
+    # The first of all also begins the counts.
+    for email in ("first@example.com", owner.email, "nobody@example.com"):
+        hashed.clear()
+        with CaptureQueriesContext(connection) as asked:
+            log_in(client, email, "x" * 12)
+        costs.append((len(asked), len(hashed)))
+    assert costs[1] == costs[2]
+    assert costs[1][1] == 1
 
 
 def test_a_log_in_is_noted_without_an_address(client: Client, owner: User) -> None:
