@@ -29,7 +29,7 @@ class Level(StrEnum):
 class Finding:
     level: Level
     title: str
-    text: str = ""
+    text: str
 
 
 class StartError(Exception):
