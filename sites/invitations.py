@@ -18,7 +18,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from sites import audit
 from sites.audit import Action
-from sites.members import MAY, NotYoursError, givable, locked_role
+from sites.members import NotYoursError, all_that, givable, locked_role
 from sites.models import Invitation, Membership, Role, Site, User, new_nonce
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def send(invitation: Invitation, now: dt.datetime) -> bool:
     """Mail the link; tell whether the mail server took it."""
     if not settings.HAS_MAIL_SERVER:
         return False
-    told = {"invitation": invitation, "address": address(invitation), "may": MAY[Role(invitation.role)]}
+    told = {"invitation": invitation, "address": address(invitation), "may": all_that(Role(invitation.role))}
     subject = f"You are invited to {invitation.site.domain}"
     mail = EmailMessage(subject, render_to_string("sites/invitation_mail.txt", told), to=[invitation.email])
     try:

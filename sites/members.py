@@ -22,6 +22,11 @@ MAY = {
 }
 
 
+def all_that(role: Role) -> str:
+    """Say what somebody with this role may, with all that the lower ones may."""
+    return "; ".join(MAY[each] for each in Role if each <= role)
+
+
 class LastOwnerError(Exception):
     """The site would be left without an owner."""
 

@@ -18,7 +18,7 @@ from sites.accounts import limits
 from sites.accounts.forms import NewPasswordForm
 from sites.forms import InviteForm, RoleForm
 from sites.invitations import AlreadyMemberError, invitation_of
-from sites.members import MAY, LastOwnerError, NotYoursError, givable
+from sites.members import MAY, LastOwnerError, NotYoursError, all_that, givable
 from sites.models import Invitation, Role, Site, User
 
 LAST_OWNER = "A site needs an owner. Make somebody else an owner first."
@@ -188,7 +188,7 @@ def _joined(request: HttpRequest, token: str) -> HttpResponse:
             return _begin(request, invitation, form.cleaned_data["password"])
     context = {
         "invitation": invitation,
-        "may": MAY[Role(invitation.role)],
+        "may": all_that(Role(invitation.role)),
         "is_theirs": user is not None and user == invited,
         "is_another_s": user is not None and user != invited,
         "is_known": invited is not None,
