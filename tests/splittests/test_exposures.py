@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from sites.models import Site
 from splittests.exposures import gather
@@ -107,11 +108,13 @@ def test_what_was_gathered_goes_with_its_site(site: Site) -> None:
     assert not Exposed.objects.exists()
 
 
-def test_the_worker_gathers_for_the_tests_that_run(site: Site) -> None:
-    for state, number in [(State.RUNNING, 1), (State.STOPPED, 2)]:
-        test = running(site, "Control", key=state, state=state)
-        seen(test, "Control", ip=f"203.0.113.{number}")
+def test_the_worker_gathers_for_the_tests_that_were_shown_lately(site: Site) -> None:
+    now = timezone.now()
+    for key, days in [("running", None), ("stopped", 1), ("stopped-long-ago", 5)]:
+        stopped = {"state": State.STOPPED, "stopped_at": now - dt.timedelta(days=days)} if days else {}
+        test = running(site, "Control", key=key, **stopped)
+        seen(test, "Control", ip=f"203.0.113.{len(key)}")
     gather_exposures()
-    assert list(Exposed.objects.values_list("test__state", flat=True)) == [State.RUNNING]
+    assert set(Exposed.objects.values_list("test__key", flat=True)) == {"running", "stopped"}
     beat = {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
     assert gather_exposures.name in beat
