@@ -245,7 +245,6 @@ class AuditEntry(models.Model):
         ROLE_CHANGED = "role_changed", "Changed the role of"
         MEMBER_REMOVED = "member_removed", "Removed the member"
         LEFT = "left", "Left"
-        SITE_DELETED = "site_deleted", "Deleted the site"
         LOGGED_IN = "logged_in", "Logged in"
         LOGIN_FAILED = "login_failed", "Failed to log in"
         PASSWORD_CHANGED = "password_changed", "Changed the password"

@@ -20,6 +20,7 @@ from tests.factories import CHROME, FIREFOX
 from tests.stack import Stack, free_port, running_stack, wait_until
 from tests.traces import traces
 
+pytestmark = pytest.mark.services
 DOMAIN = "walk.localhost"
 EMAIL, PASSWORD = "owner@example.com", "a walk in the woods"
 GERMAN, AMERICAN = "91.64.7.7", "73.10.20.30"

@@ -26,6 +26,7 @@ from tracking.models import DailySalt, Visit
 from tracking.tasks import forget_visitors
 from tracking.visitors import visitor
 
+pytestmark = pytest.mark.services
 DOMAIN = "marked.example"
 EMAIL, PASSWORD = "owner@example.com", "no trace of anybody"
 V4, OTHER_V4, V6 = "91.64.211.197", "203.0.113.241", "2a02:3100:9d5e:71c4:b3a8:6f12:e07d:594c"

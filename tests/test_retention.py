@@ -22,7 +22,7 @@ from revenue.sync import Report, sync
 from sites.models import Site
 from sites.periods import Period
 from splittests.exposures import gather
-from splittests.models import Exposed, SplitTest, State
+from splittests.models import Audience, Exposed, SplitTest, State
 from splittests.readings import Results
 from splittests.results import results_of
 from tests.factories import FIREFOX, IPHONE, SiteFactory, send_hit
@@ -156,6 +156,7 @@ def renewed(shop: Shop, split_test: SplitTest) -> Shop:
 def worked_out(test: SplitTest) -> Results:
     """The results of a test as they are worked out by who has not gathered anything yet."""
     Exposed.objects.all().delete()
+    Audience.objects.all().delete()
     SplitTest.objects.update(gathered_at=None)
     gather(test)
     return results_of(test, test.stopped_at or test.created_at)
