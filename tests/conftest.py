@@ -20,10 +20,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the database that is set: all but that and the queue is the same on every machine."""
+    """Mark what uses the database that is set, since all else is the same on every machine."""
     for item in items:
         if {"db", "transactional_db"} & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.services)
+        if "stack" in getattr(item, "fixturenames", ()):
+            # An installation takes half a minute to start: one for the tests of a module, not one in each process.
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 # How long an example takes says how busy the machine is. What a fixture holds may stay from example to example.

@@ -32,11 +32,13 @@ def pages_of(site: Any) -> Callable[[str], Callable[[str], object]]:
     from django.test import Client  # noqa: PLC0415
 
     from sites.models import Membership, User  # noqa: PLC0415
+    from tests.factories import confirm  # noqa: PLC0415
 
     user, _ = User.objects.get_or_create(email="bench@example.com")
     Membership.objects.get_or_create(user=user, site=site)
     client = Client()
     client.force_login(user)
+    confirm(client)
 
     def page(name: str) -> Callable[[str], object]:
         def get(query: str) -> None:
