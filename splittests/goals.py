@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 
 from splittests.models.words import Goal
-from tracking.filters import like
+from tracking.filters import like_glob
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,6 @@ def reached(goal: str, pattern: str, prefix: str = "goal") -> Reached:
 def is_address(pattern: str) -> bool:
     """Tell whether a click's pattern is a link's address, not a name."""
     return re.match(r"/|https?://", pattern, re.IGNORECASE) is not None
-
-
-def like_glob(pattern: str) -> str:
-    """Give the LIKE pattern of one in which `*` stands for anything."""
-    return "%".join(like(part) for part in pattern.split("*"))
 
 
 def _event(condition: str, told: str, prefix: str) -> Reached:

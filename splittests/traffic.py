@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from sites.models import Site
-from splittests.goals import Reached, like_glob, reached
+from splittests.goals import Reached, reached
 from splittests.pages import Rule, example
+from tracking.filters import like_glob
 
 LATELY = dt.timedelta(days=30)
 # A site with routes behind the # has them in its paths.

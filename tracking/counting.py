@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sites.models import Site
 from sites.periods import Period, midnight
 from tracking.dimensions import DIMENSIONS, Dimension, Of
-from tracking.filters import GOAL, LONGEST_VISIT, Filters, GoalPattern, How, conditions, like
+from tracking.filters import GOAL, LONGEST_VISIT, Filters, GoalPattern, How, conditions, like_glob
 from tracking.models import Counted, Goal
 
 # The first two are what values are put in order by.
@@ -90,7 +90,7 @@ def goal_patterns(site: Site) -> dict[str, GoalPattern]:
 def pattern_of(goal: Goal) -> GoalPattern:
     if goal.kind == Goal.Kind.EVENT:
         return GoalPattern(True, goal.pattern)
-    return GoalPattern(False, "%".join(like(part) for part in goal.pattern.split("*")))
+    return GoalPattern(False, like_glob(goal.pattern))
 
 
 def goal_dimension(goal: Goal) -> str:

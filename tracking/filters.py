@@ -150,3 +150,8 @@ def _test(column: str, how: How, values: list[str]) -> tuple[str, list[str]]:
 def like(text: str) -> str:
     """Give the LIKE pattern that means just this text."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def like_glob(pattern: str) -> str:
+    """Give the LIKE pattern of one in which `*` stands for anything."""
+    return "%".join(like(part) for part in pattern.split("*"))
