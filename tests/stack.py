@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
+import redis
 
 from humblytics.demo import processes
 from revenue.sandbox.accounts import Account
@@ -22,6 +24,8 @@ from revenue.sandbox.world import World
 # Tests send the requests of visitors from elsewhere as a proxy on this machine would.
 PROXY = "127.0.0.1"
 LOCKED = 4
+# Those below are whoever set REDIS_URL's.
+FIRST_REDIS = 10
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,31 @@ def connect(folder: Path, name: str = "postgres") -> psycopg.Connection[tuple[An
     return psycopg.connect(host=lines[4], port=lines[3], user="postgres", dbname=name, autocommit=True)
 
 
+def own_redis() -> dict[str, str]:
+    """Give the address of an empty database of the machine's Redis, one for each process of pytest, if there is any.
+
+    Two workers that shared one would take each other's tasks.
+    """
+    if not (address := os.environ.get("REDIS_URL")):
+        return {}
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    url = urlsplit(address)._replace(path=f"/{FIRST_REDIS + process}").geturl()
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return {"REDIS_URL": url}
+
+
 @contextmanager
 def running_stack(folder: Path) -> Iterator[Stack]:
     port, world = free_port(), World()
     account = world.add_account("Walk")
     with serve(world) as sandbox:
         url = f"http://localhost:{port}"
-        environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | {
-            "VAR_DIR": str(folder),
-            "BASE_URL": url,
-            "STRIPE_API_BASE": sandbox.url,
-            "TRUSTED_PROXIES": PROXY,
-        }
+        environment = (
+            {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+            | own_redis()
+            | {"VAR_DIR": str(folder), "BASE_URL": url, "STRIPE_API_BASE": sandbox.url, "TRUSTED_PROXIES": PROXY}
+        )
         stack = Stack(url, folder, environment, world, account, sandbox.url, sandbox)
         stack.manage("migrate", "--verbosity", "0")
         running: list[processes.Running] = []
