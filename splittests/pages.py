@@ -73,15 +73,17 @@ def parse(text: str) -> Rule:
         raise RuleError(f"“{text}” is no page. Write its path, such as /pricing, or /products/* for all below it.")
     if re.search(r"[\s\x00-\x1f\x7f]", path):
         raise RuleError(f"There is a space in “{text}”. Write each page on a line of its own.")
-    pairs = parse_qsl(query, keep_blank_values=True)
+    # Several stars in a row are one.
+    path = re.sub(r"\*+", "*", path)
+    pairs = [(name, re.sub(r"\*+", "*", value)) for name, value in parse_qsl(query, keep_blank_values=True)]
     if any("\0" in name + value for name, value in pairs):
         raise RuleError(f"There is a letter in “{text}” that no address has.")
     if len(dict(pairs)) < len(pairs):
         raise RuleError(f"A parameter is named twice in “{text}”.")
-    stars = re.sub(r"\*+", "*", path).count("*") + sum(value.count("*") for _, value in pairs)
+    stars = path.count("*") + sum(value.count("*") for _, value in pairs)
     if stars > MOST_STARS:
         raise RuleError(f"There are more than {MOST_STARS} stars in “{text}”.")
-    return Rule(re.sub(r"\*+", "*", quote(path, safe=PLAIN)), tuple(pairs), excludes)
+    return Rule(quote(path, safe=PLAIN), tuple(pairs), excludes)
 
 
 @lru_cache(maxsize=1024)
