@@ -47,16 +47,16 @@ def book(account: StripeAccount, rows: Sequence[Mirrored]) -> None:
             else:
                 alone.add(row.source if isinstance(row, BalanceTransaction) else row.stripe_id)
     # Whether a payment that failed had been paid before is told by others of its intent.
-    failed = Charge.objects.filter(account=account, payment_intent__in=intents - {""})
+    failed = Charge.objects.filter(account=account, payment_intent__among=intents - {""})
     charges |= set(failed.exclude(failure_balance_transaction="").values_list("stripe_id", flat=True))
-    of_charges = Q(charge__in=charges)
+    of_charges = Q(charge__among=charges)
     payments = _payments(account, charges)
     refunds = _facts(ledger.RefundFact, Refund, account, of_charges | Q(charge="", stripe_id__in=alone))
     disputes = _facts(ledger.DisputeFact, Dispute, account, of_charges)
     owners = {charge: charge for charge in charges}
     owners |= {fact.stripe_id: fact.charge or fact.stripe_id for fact in refunds}
     owners |= {fact.stripe_id: fact.charge for fact in disputes}
-    movements = _facts(ledger.Movement, BalanceTransaction, account, of_charges | Q(source__in=list(owners)))
+    movements = _facts(ledger.Movement, BalanceTransaction, account, of_charges | Q(source__among=owners))
 
     refunds_of = _grouped(refunds, lambda fact: owners[fact.stripe_id])
     disputes_of = _grouped(disputes, lambda fact: fact.charge)
@@ -73,7 +73,7 @@ def book(account: StripeAccount, rows: Sequence[Mirrored]) -> None:
         )
     }
     of_lone_refunds = Q(charge="", key__in=[key for id in alone for key in (f"refund:{id}", f"refund:{id}:failure")])
-    of_lone_refunds |= Q(charge="", balance_transaction__in=[movement.stripe_id for movement in movements])
+    of_lone_refunds |= Q(charge="", balance_transaction__among=[movement.stripe_id for movement in movements])
     booked = LedgerLine.objects.filter(of_charges | of_lone_refunds, account=account)
     _set_lines(account, lines, booked, max(row.observed_at for row in rows))
 
@@ -104,7 +104,7 @@ def _set_lines(
 
 
 def _payments(account: StripeAccount, charges: Collection[str]) -> dict[str, ledger.ChargeFact]:
-    rows = list(Charge.objects.filter(account=account, stripe_id__in=charges))
+    rows = list(Charge.objects.filter(account=account, stripe_id__among=charges))
     paid = _paid_at_last(account, {row.payment_intent for row in rows if row.failure_balance_transaction} - {""})
     names = [field.name for field in fields(ledger.ChargeFact) if field.name != "was_paid"]
     return {
@@ -122,7 +122,7 @@ def _paid_at_last(account: StripeAccount, intents: Collection[str]) -> set[str]:
     """
     if not intents:
         return set()
-    of_account = Q(account=account, payment_intent__in=intents)
+    of_account = Q(account=account, payment_intent__among=intents)
     paid = set(
         CheckoutSession.objects.filter(of_account, payment_status="paid").values_list("payment_intent", flat=True)
     )

@@ -83,7 +83,7 @@ def _credit(
             ids = [identity for _, identity in found[first : first + CREDITED_AT_ONCE]]
             with transaction.atomic():
                 lock(account)
-                changes = _decide(account, list(_paid(account).filter(stripe_id__in=ids)), sites, now, chosen)
+                changes = _decide(account, list(_paid(account).filter(stripe_id__among=ids)), sites, now, chosen)
             yield from changes
         at, identity = found[-1]
         is_later = Q(created_at__gt=at) | Q(created_at=at, stripe_id__gt=identity)
@@ -171,14 +171,14 @@ def _decide(
     wanted = {found.view_id for found in carried.values() if found.view_id}
     views = _views(wanted, sites)
     bots = set(
-        BotView.objects.filter(site__in=sites, view_id__in=wanted - views.keys()).values_list("view_id", flat=True)
+        BotView.objects.filter(site__in=sites, view_id__among=wanted - views.keys()).values_list("view_id", flat=True)
     )
     visits = _visits(views.values())
     rules = AttributionRules.objects.in_bulk({*sites, *(view.site for view in views.values())})
     first_invoices = _first_invoices(account, origins.values())
     before = {
         (row.charge, row.model): row
-        for row in Attribution.objects.filter(account=account, charge__in=[charge.stripe_id for charge in charges])
+        for row in Attribution.objects.filter(account=account, charge__among=[charge.stripe_id for charge in charges])
     }
     rows = []
     for charge in charges:
@@ -217,9 +217,9 @@ def _origins(account: StripeAccount, charges: list[Charge]) -> dict[str, Origin]
     """Find the checkouts of payments: their own, or for a renewal the one its subscription began with."""
     sessions = CheckoutSession.objects.filter(account=account).order_by("created_at", "stripe_id")
     intents = {charge.payment_intent for charge in charges} - {""}
-    bills = list(InvoicePayment.objects.filter(account=account, payment_intent__in=intents).order_by("created_at"))
+    bills = list(InvoicePayment.objects.filter(account=account, payment_intent__among=intents).order_by("created_at"))
     subscriptions = {bill.subscription for bill in bills} - {""}
-    found = list(sessions.filter(Q(payment_intent__in=intents) | Q(subscription__in=subscriptions)))
+    found = list(sessions.filter(Q(payment_intent__among=intents) | Q(subscription__in=subscriptions)))
     # A buyer may come back to a session that has expired: then what the first one carried counts too.
     first = {
         session.stripe_id: session
@@ -320,13 +320,13 @@ def _credited(account: StripeAccount, subscriptions: set[str]) -> dict[tuple[str
 def _views(ids: set[uuid.UUID], sites: frozenset[int]) -> dict[uuid.UUID, SeenView]:
     """Find views by id, first on the account's own sites, where an id made up elsewhere cannot shadow them."""
     found: dict[uuid.UUID, SeenView] = {}
-    own = View.objects.filter(site__in=sites, id__in=ids)
+    own = View.objects.filter(site__in=sites, id__among=ids)
     found = {row.id: _seen_view(row) for row in own}
     # The sites are named so that the index, which begins with the site, is used.
     others = list(Site.objects.exclude(pk__in=sites).values_list("pk", flat=True))
     missing = ids - found.keys()
     if missing and others:
-        found |= {row.id: _seen_view(row) for row in View.objects.filter(site__in=others, id__in=missing)}
+        found |= {row.id: _seen_view(row) for row in View.objects.filter(site__in=others, id__among=missing)}
     return found
 
 
@@ -341,7 +341,7 @@ def _visits(views: Iterable[SeenView]) -> dict[tuple[int, uuid.UUID], list[SeenV
         visitors[view.site].add(view.visitor)
     found: dict[tuple[int, uuid.UUID], list[SeenVisit]] = defaultdict(list)
     for site, wanted in visitors.items():
-        for row in Visit.objects.filter(site=site, visitor__in=wanted):
+        for row in Visit.objects.filter(site=site, visitor__among=wanted):
             same = {name: getattr(row, name) for name in SNAPSHOT}
             found[site, row.visitor].append(
                 SeenVisit(row.id, row.started_at, row.entry_path, **same, variants=tuple(row.variants))

@@ -134,7 +134,7 @@ def _upsert(rows: list[Mirrored], tally: Tally) -> list[Change]:
     """
     model = type(rows[0])
     ids = [row.stripe_id for row in rows]
-    known = {row.stripe_id: row for row in model._base_manager.filter(account=rows[0].account_id, stripe_id__in=ids)}
+    known = {row.stripe_id: row for row in model._base_manager.filter(account=rows[0].account_id, stripe_id__among=ids)}
     upsert(rows, KEY, newer="observed_at")
     contents = attrgetter(*(field.attname for field in stored_fields(model) if field.attname != "observed_at"))
     changes = []
