@@ -64,6 +64,7 @@ class Reason(StrEnum):
     BOT = "bot"
     WAITING = "waiting"
     OTHER_SITE = "other_site"
+    DELETED_SITE = "deleted_site"
     TOO_OLD = "too_old"
     NO_SESSION = "no_session"
     RENEWAL = "renewal"
@@ -106,6 +107,10 @@ EXPLAINED: dict[Reason, tuple[str, str]] = {
     Reason.OTHER_SITE: (
         "The page view belongs to a site that is not connected to this Stripe account.",
         "Connect that site to the account too, if its payments belong there.",
+    ),
+    Reason.DELETED_SITE: (
+        "The page view belonged to a site that has been deleted.",
+        "Nothing: what was counted for that site is deleted too, and cannot be brought back.",
     ),
     Reason.TOO_OLD: (
         "The page view is older than the site's attribution window lets it be.",

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
+from revenue import forgetting
 from revenue.attribution import Reason
 from revenue.encryption import EncryptionKeysError, UnreadableError
 from revenue.models import Attribution, Connection, StripeAccount
@@ -52,6 +53,7 @@ def connect(site: Site, key_text: str, now: dt.datetime, instead_of: Connection 
             "two accounts are never mixed: to read that account too, enter its key under “Connect another account”."
         )
     with transaction.atomic():
+        forgetting.leave_alone(found.id, is_live(key))
         account, _ = StripeAccount.objects.update_or_create(
             acct_id=found.id, livemode=is_live(key), defaults=found.known
         )

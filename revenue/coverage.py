@@ -13,8 +13,8 @@ from revenue.attribution import Model, Reason
 from revenue.models.accounts import IS_COUNTED
 from sites.models import Site
 
-# Whose view may still arrive, and who is left out because the site wants it so.
-NOT_COUNTED = (Reason.WAITING, Reason.RENEWAL)
+# Whose view may still arrive; who is left out because the site wants it so; and whose site somebody has deleted.
+NOT_COUNTED = (Reason.WAITING, Reason.RENEWAL, Reason.DELETED_SITE)
 # A drop is told of when it is as large as this, and larger than chance makes it: by three standard errors.
 LEAST_DROP = 0.1
 STANDARD_ERRORS = 3

@@ -300,14 +300,16 @@ def _without_renewals(rows: list[Attribution], rules: Mapping[int, AttributionRu
 
 
 def _credited(account: StripeAccount, subscriptions: set[str]) -> dict[tuple[str, str], Attribution]:
-    """The first decision with a visit for each subscription and model."""
+    """The first decision with a visit, or with one of a site that is deleted, for each subscription and model."""
     bills = InvoicePayment.objects.filter(account=account, subscription__in=subscriptions).exclude(payment_intent="")
     subscription_of = dict(bills.values_list("payment_intent", "subscription"))
     charges = Charge.objects.filter(account=account, payment_intent__in=subscription_of).order_by("created_at")
     intent_of = dict(charges.values_list("stripe_id", "payment_intent"))
     decided = {
         (row.charge, row.model): row
-        for row in Attribution.objects.filter(account=account, charge__in=intent_of, reason="")
+        for row in Attribution.objects.filter(
+            account=account, charge__in=intent_of, reason__in=["", Reason.DELETED_SITE]
+        )
     }
     found: dict[tuple[str, str], Attribution] = {}
     for charge, intent in intent_of.items():

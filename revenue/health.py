@@ -154,7 +154,7 @@ WAITING = {
         "https://status.stripe.com.",
     ),
 }
-HARMLESS = (Reason.WAITING, Reason.RENEWAL, Reason.BOT)
+HARMLESS = (Reason.WAITING, Reason.RENEWAL, Reason.BOT, Reason.DELETED_SITE)
 
 
 def judge(facts: Facts) -> list[Cause]:

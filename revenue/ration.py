@@ -20,6 +20,10 @@ class RationSpentError(ReadError):
     sentence = "Reading waits, so that Stripe's ration of reads is left to your other tools."
 
 
+class KeyGoneError(ReadError):
+    sentence = "The account has no key any more."
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """How many reads were made today and in the last 30 days, of how many we allow ourselves and Stripe grants."""
@@ -83,9 +87,11 @@ class Ration:
             self.reads += 1
 
     def keep(self) -> None:
-        """Write down what was counted since the last time."""
+        """Write down what was counted since the last time. Raise KeyGoneError when nothing may be read any more."""
         reads = self.reads
         if reads > self._kept:
+            if not self._account.connections.exclude(sealed_key="").exists():
+                raise KeyGoneError
             count_reads(self._account, self._now, reads - self._kept)
             self._kept = reads
 

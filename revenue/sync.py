@@ -22,7 +22,7 @@ from revenue.models.accounts import Status
 from revenue.models.ledger import Kind
 from revenue.probing import lacking
 from revenue.progress import covered_to
-from revenue.ration import Ration, RationSpentError
+from revenue.ration import KeyGoneError, Ration, RationSpentError
 from revenue.reconcile import Difference, unmatched
 from revenue.secrecy import scrub
 from revenue.streams import EVENTS, LISTS
@@ -196,6 +196,8 @@ def _outcome(error: UnreadableError | ReadError) -> _Outcome:
             return _Outcome(Status.KEY_REFUSED, str(error), REFUSED_AGAIN)
         case AccountChangedError():
             return _Outcome(Status.ACCOUNT_CHANGED, str(error), REFUSED_AGAIN)
+        case KeyGoneError():
+            return _Outcome(Status.DISCONNECTED, str(error))
         case RationSpentError():
             return _Outcome(Status.RATIONED, str(error))
         case ThrottledError():

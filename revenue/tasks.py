@@ -1,17 +1,21 @@
 """What Celery runs. A task that comes late, twice or not at all does no harm: the next beat sends it again."""
 
+import time
 from contextlib import suppress
 
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from revenue import forgetting
 from revenue.alerts import send_alerts
 from revenue.models import Connection
 from revenue.sync import LockedError, catch_up
 
 # Stripe is not asked by everybody in the same minute.
 SPREAD_SECONDS = 3600
+# A worker that is told to stop waits for no more than that; the next beat goes on.
+FORGETTING_SECONDS = 45.0
 
 
 @shared_task(name="revenue.sync_due_accounts", expires=settings.BEAT_SECONDS)
@@ -45,3 +49,8 @@ def verify_connection(pk: int) -> None:
 @shared_task(name="revenue.send_alerts")
 def send_alerts_task() -> None:
     send_alerts(timezone.now())
+
+
+@shared_task(name="revenue.forget_deleted", expires=60)
+def forget_deleted() -> None:
+    forgetting.forget(timezone.now(), time.monotonic() + FORGETTING_SECONDS)

@@ -13,7 +13,7 @@ from django.utils.text import get_text_list
 from sites.access import signed_in
 from sites.audit import Action, note
 from sites.large_lists import BoundedPaginator
-from sites.models import ApiToken, AuditEntry, Invitation, Membership, ShareLink, Site, User
+from sites.models import ApiToken, AuditEntry, Invitation, Membership, ShareLink, Site, SiteDeletion, User
 
 # allauth's own would show the secrets of second factors, and addresses that nobody logs in with.
 admin.site.unregister([Authenticator, EmailAddress])
@@ -83,7 +83,23 @@ class SiteAdmin(AuditedAdmin):
     inlines = (MembershipInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: Site | None = None) -> bool:
-        # It would take every visit and payment decision of the site with it, collected in memory first.
+        # Its owner does it under Settings, whoever runs the installation by `manage.py delete_site`.
+        return False
+
+
+@admin.register(SiteDeletion)
+class SiteDeletionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What is under way; the log says who asked for it."""
+
+    list_display = ("domain", "removed_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: SiteDeletion | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: SiteDeletion | None = None) -> bool:
         return False
 
 

@@ -12,7 +12,7 @@ def sites(request: HttpRequest) -> dict[str, Any]:
 
     `is_confirmed` says whether somebody has shown in the last minutes who they are, which keys and files ask for.
     `is_shared` is true on a page that is shown only because of a share link, and `shared_home` the page that it leads
-    to; `can_edit` and `can_administer` say what its reader may do beside reading.
+    to; `can_edit`, `can_administer` and `can_delete` say what its reader may do beside reading.
     """
     user, role = getattr(request, "user", None), getattr(request, "role", 0)
     known = {"sites": Site.objects.for_user(user)} if isinstance(user, User) else {}
@@ -23,4 +23,5 @@ def sites(request: HttpRequest) -> dict[str, Any]:
         "shared_home": getattr(request, "shared_home", ""),
         "can_edit": role >= Role.EDITOR,
         "can_administer": role >= Role.ADMIN,
+        "can_delete": role >= Role.OWNER,
     }

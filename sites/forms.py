@@ -75,6 +75,26 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["timezone"]
 
 
+class DeleteForm(forms.Form):
+    """That somebody knows which site they are about to delete."""
+
+    domain = forms.CharField(
+        max_length=300,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+
+    def __init__(self, site: Site, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._domain = site.domain
+        self.fields["domain"].label = f"Type {site.domain} to confirm"
+
+    def clean_domain(self) -> str:
+        typed: str = self.cleaned_data["domain"].strip().lower()
+        if typed != self._domain:
+            raise ValidationError(f"That is not {self._domain}.")
+        return typed
+
+
 class ShareForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new share link."""
 

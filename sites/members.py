@@ -18,7 +18,7 @@ MAY = {
     Role.VIEWER: "sees the dashboard, the revenue and the split tests, and takes files",
     Role.EDITOR: "also starts, changes and stops split tests",
     Role.ADMIN: "also changes the settings, sets Stripe keys, makes share links and API tokens, and invites people",
-    Role.OWNER: "also makes other owners, and takes that from them",
+    Role.OWNER: "also makes other owners, takes that from them, and deletes the site",
 }
 
 
@@ -61,7 +61,7 @@ def givable(own: Role) -> list[Role]:
 def locked_role(site: Site, user: User) -> Role:
     """Lock the site's members until the transaction ends, and give the user's role among them. Raise Http404."""
     # Not against the hits that come in, whose rows point at the site.
-    Site.objects.select_for_update(no_key=True).get(pk=site.pk)
+    get_object_or_404(Site.objects.select_for_update(no_key=True), pk=site.pk)
     return Role(get_object_or_404(Membership, site=site, user=user).role)
 
 

@@ -99,6 +99,21 @@ class Site(models.Model):
         return zoneinfo.ZoneInfo(self.timezone)
 
 
+class SiteDeletion(models.Model):
+    """That a site is gone whose rows are not all gone yet; `deletion` writes it, and deletes it when they are."""
+
+    # A number, not a foreign key: there is no such site any more.
+    site_id = models.BigIntegerField("site", primary_key=True)
+    domain = models.CharField(max_length=253)
+    removed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("removed_at",)
+
+    def __str__(self) -> str:
+        return self.domain
+
+
 class Role(models.IntegerChoices):
     """What a member may do; a higher role may do all that a lower one may."""
 
@@ -232,6 +247,7 @@ class AuditEntry(models.Model):
 
     class Action(models.TextChoices):
         SITE_ADDED = "site_added", "Added the site"
+        SITE_DELETED = "site_deleted", "Deleted the site"
         KEY_SET = "key_set", "Set a Stripe key"
         KEY_REMOVED = "key_removed", "Destroyed a Stripe key"
         TOKEN_MADE = "token_made", "Made an API token"
@@ -248,6 +264,7 @@ class AuditEntry(models.Model):
         LOGGED_IN = "logged_in", "Logged in"
         LOGIN_FAILED = "login_failed", "Failed to log in"
         PASSWORD_CHANGED = "password_changed", "Changed the password"
+        EMAIL_CHANGED = "email_changed", "Changed the e-mail address"
         FACTOR_ADDED = "factor_added", "Added a second factor"
         FACTOR_REMOVED = "factor_removed", "Removed a second factor"
         CODES_RENEWED = "codes_renewed", "Made new recovery codes"
@@ -257,6 +274,7 @@ class AuditEntry(models.Model):
         ADDED = "added", "Added in the admin"
         CHANGED = "changed", "Changed in the admin"
         DELETED = "deleted", "Deleted in the admin"
+        REFUSED = "refused", "Tried in the admin to change"
 
     at = models.DateTimeField(auto_now_add=True)
     actor = models.CharField(max_length=254, help_text="An e-mail address, “command line” or “share link”.")

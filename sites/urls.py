@@ -12,6 +12,7 @@ urlpatterns = [
     path("invitation/<slug:token>/", members_views.join, name="join"),
     path("<domain:domain>/leave/", members_views.leave, name="leave"),
     path("<domain:domain>/settings/", views.settings, name="settings"),
+    path("<domain:domain>/settings/delete/", views.delete, name="delete"),
     path("<domain:domain>/settings/members/", members_views.members, name="members"),
     path("<domain:domain>/settings/members/<int:number>/role/", members_views.change_role, name="change-role"),
     path("<domain:domain>/settings/members/<int:number>/remove/", members_views.remove, name="remove-member"),

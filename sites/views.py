@@ -1,12 +1,16 @@
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
 from sites import audit
 from sites.access import get_site_or_404, signed_in
+from sites.accounts.confirmation import confirming
 from sites.audit import Action
-from sites.forms import SettingsForm, SiteForm
+from sites.deletion import delete_by_owner
+from sites.forms import DeleteForm, SettingsForm, SiteForm
+from sites.members import NotYoursError
 from sites.models import Role, Site, time_zones
 from sites.script_tag import tags
 
@@ -45,6 +49,20 @@ def settings(request: HttpRequest, domain: str) -> HttpResponse:
         }
         | tags(site),
     )
+
+
+@confirming
+def delete(request: HttpRequest, domain: str) -> HttpResponse:
+    site = get_site_or_404(request, domain, Role.OWNER)
+    form = DeleteForm(site, request.POST or None)
+    if form.is_valid():
+        try:
+            delete_by_owner(site, signed_in(request), timezone.now())
+        except NotYoursError as error:
+            raise Http404 from error
+        messages.success(request, f"{domain} is deleted. The worker deletes what was counted and read for it.")
+        return redirect("sites:index")
+    return render(request, "sites/delete.html", {"site": site, "section": "settings", "form": form})
 
 
 def log(request: HttpRequest, domain: str) -> HttpResponse:

@@ -19,7 +19,10 @@ class Decision(models.Model):
     reason = models.CharField(max_length=20, blank=True, help_text="Why not attributed; empty when it is.")
     evidence = models.CharField(max_length=40, blank=True, help_text="The Stripe object that carried the view id.")
     is_renewal = models.BooleanField(default=False, help_text="The subscription had been paid for before.")
-    site = models.ForeignKey(Site, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
+    # Of a site that is deleted, it is for `forgetting` to take this from its decisions.
+    site = models.ForeignKey(
+        Site, on_delete=models.SET_NULL, db_constraint=False, null=True, related_name="+", db_index=False
+    )
     carried_id = models.CharField(max_length=500, blank=True, help_text="What was carried, as it came.")
     view_id = models.UUIDField(null=True)
     visit_id = models.UUIDField(null=True)
@@ -66,4 +69,8 @@ class FormerDecision(Decision):
     replaced_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["account", "charge", "model"], name="former_decision_by_charge")]
+        indexes = [
+            models.Index(fields=["account", "charge", "model"], name="former_decision_by_charge"),
+            # Nobody asks for them by site until it is deleted, and then of however many.
+            models.Index(fields=["site"], name="former_decision_by_site"),
+        ]

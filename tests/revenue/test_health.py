@@ -140,7 +140,7 @@ def test_each_cause_is_named(facts: Facts, expected: list[tuple[Code, Level]]) -
 @pytest.mark.parametrize("reason", Reason)
 def test_many_payments_without_a_visit_say_why_and_what_to_do(reason: Reason) -> None:
     (cause,) = judge(replace(WELL, credited=60, reasons={reason: 40}))
-    is_fault = reason not in (Reason.WAITING, Reason.RENEWAL, Reason.BOT)
+    is_fault = reason not in (Reason.WAITING, Reason.RENEWAL, Reason.BOT, Reason.DELETED_SITE)
     assert cause == Cause(
         Code.NOT_CREDITED,
         Level.WARNING if is_fault else Level.NOTE,

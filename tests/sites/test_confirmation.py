@@ -11,7 +11,7 @@ from tests.factories import PASSWORD, MembershipFactory, confirm, send_hit
 from tests.test_conventions import OF_A_SITE
 
 # Beside every file that can be taken.
-CONFIRMING = {"sites:add-token", "sites:revoke-token", "revenue:replace", "revenue:disconnect"}
+CONFIRMING = {"sites:add-token", "sites:revoke-token", "sites:delete", "revenue:replace", "revenue:disconnect"}
 SHARING = "/shop.example/settings/sharing/"
 TOKENS = f"{SHARING}tokens/"
 CSV = "/shop.example/export/channels.csv"

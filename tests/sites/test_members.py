@@ -118,5 +118,5 @@ def test_who_may_not_see_the_members_any_more_gets_to_their_sites(client: Client
 def test_the_page_says_who_is_a_member_and_what_each_may_do(owner_client: Client, site: Site) -> None:
     MembershipFactory(site=site, role=Role.VIEWER, user__email="anna@example.com")
     page = owner_client.get(PAGE).content.decode()
-    for text in ("owner@example.com", "(you)", "anna@example.com", "also makes other owners, and takes that from them"):
+    for text in ("owner@example.com", "(you)", "anna@example.com", "takes that from them, and deletes the site"):
         assert text in page
