@@ -78,6 +78,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        self._note_attempt(request, object_id)
+        return super().changeform_view(request, object_id, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        self._note_attempt(request, object_id)
+        return super().delete_view(request, object_id, *args, **kwargs)
+
+    def _note_attempt(self, request: HttpRequest, object_id: str | None) -> None:
+        """No page offers such a form: somebody has made one up, which is refused, and worth knowing."""
+        if request.method == "POST":
+            note(signed_in(request), Action.REFUSED, None, f"{self.opts.verbose_name} {object_id or 'to add'}")
+
 
 class LargeAdmin(ReadOnlyAdmin):
     """Of a table with millions of rows: what is asked for is found by an index, or the list goes by the newest rows."""

@@ -1,7 +1,9 @@
 """What attackers send to the pages, each by name: what becomes of it, through the real middleware."""
 
 import csv
+import datetime as dt
 import io
+import json
 import re
 from urllib.parse import urlencode
 
@@ -12,9 +14,12 @@ from django.utils import timezone
 
 from revenue.models import Attribution, CheckoutSession, Connection, LedgerLine, StripeAccount
 from revenue.tables import PANELS
-from sites.models import Membership, Role, Site, User
+from sites.models import ApiToken, AuditEntry, Membership, Role, Site, User
+from sites.tokens import issue
+from splittests.exposures import gather_running
 from splittests.models import SplitTest
 from tests.factories import PASSWORD, MembershipFactory, confirm, send_event, send_hit
+from tests.splittests.selling import running
 from tests.test_conventions import OF_A_SITE
 from tracking.export import FORMULA
 from tracking.models import Goal
@@ -175,6 +180,10 @@ def test_not_even_a_superuser_edits_a_line_of_the_ledger(admin_client: Client, h
     listed = reverse("admin:revenue_ledgerline_changelist")
     admin_client.post(listed, {"action": "delete_selected", "_selected_action": line.pk, "post": "yes"})
     assert LedgerLine.objects.get().amount == -5
+    # To look at it is no attempt.
+    admin_client.get(reverse("admin:revenue_ledgerline_change", args=[line.pk]))
+    subjects = AuditEntry.objects.filter(action="refused").values_list("subject", flat=True)
+    assert list(subjects) == [f"ledger line {line.pk}"] * 2
 
 
 @pytest.mark.parametrize("role", Role)
@@ -195,3 +204,60 @@ def test_a_stranger_s_number_in_an_address_of_one_s_own_site_is_not_found(
                 if response.status_code not in (404, 405):
                     opened[f"{route.name} {response.status_code}"] = address
     assert opened == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "hours"), [pytest.param("2026-03-28", 23, id="summer"), pytest.param("2026-10-24", 25, id="winter")]
+)
+def test_another_time_zone_moves_visits_and_money_between_days_and_loses_none(
+    owner_client: Client, client: Client, site: Site, first: str, hours: int
+) -> None:
+    """Over the night in which the clocks are changed, with a visit and a payment each three hours."""
+    begun = dt.datetime.fromisoformat(f"{first}T00:30+00:00")
+    account = StripeAccount.objects.create(acct_id="acct_1", livemode=True, default_currency="eur")
+    Connection.objects.create(site=site, account=account, connected_at=begun, synced_at=begun)
+    moments = [begun + dt.timedelta(hours=n) for n in range(72)]
+    for n, at in enumerate(moments[::3]):
+        send_hit(site, ip=f"203.0.113.{n}", at=at)
+        told = {"account": account, "kind": "charge", "currency": "eur", "occurred_at": at}
+        LedgerLine.objects.create(key=f"charge:ch_{n}:gross", charge=f"ch_{n}", amount=2**n, **told)
+    headers = {"Authorization": f"Bearer {issue(site, 'Sheet', ApiToken.Scope.REVENUE)}"}
+    asked = {
+        "from": str(begun.date() - dt.timedelta(days=2)),
+        "to": str(begun.date() + dt.timedelta(days=4)),
+        "by": "day",
+    }
+    for zone in ("UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati"):
+        owner_client.post(f"/{site.domain}/settings/", {"timezone": zone})
+        site.refresh_from_db()
+        days = [str(at.astimezone(site.zone).date()) for at in moments[::3]]
+        points = {}
+        for panel in ("series", "revenue/series"):
+            told = client.get(f"/api/v1/sites/{site.domain}/{panel}", asked, headers=headers).json()
+            points[panel] = {each["start"]: each for each in told["points"]}
+        assert {day: each["visits"] for day, each in points["series"].items() if each["visits"]} == {
+            day: days.count(day) for day in days
+        }
+        assert {day: each["net"] for day, each in points["revenue/series"].items() if each["net"]} == {
+            day: sum(2**n for n, other in enumerate(days) if other == day) for day in days
+        }
+
+
+def test_a_split_test_without_a_sale_or_with_two_variants_for_one_visitor_is_told_as_such(
+    owner_client: Client, site: Site
+) -> None:
+    """Nothing is divided by zero, what cannot be known is no number, and a running test stays as it is."""
+    test = running(site, "Control", "B", started_at=timezone.now() - dt.timedelta(hours=1))
+    page = f"/{site.domain}/split-tests/{test.pk}/"
+    assert owner_client.get(page).status_code == 200
+    for ip, names in (("203.0.113.1", ["Control"]), ("203.0.113.2", ["B"]), ("203.0.113.3", ["Control", "B"])):
+        send_hit(site, ip=ip, variants=[test.variants.get(name=name).pk for name in names])
+    gather_running(site)
+    shown = owner_client.get(page).content.decode()
+    assert "is the winner" not in shown
+    assert not re.search(r"\b(nan|inf|infinity)\b", shown, re.IGNORECASE)
+    found = json.loads(owner_client.get(f"{page}results.json").content, parse_constant=pytest.fail)
+    assert "1" in json.dumps(found)
+    weights = list(test.variants.values_list("name", "weight"))
+    owner_client.post(f"{page}edit/", {"name": "x", "control_weight": "9", "variants-0-weight": "9"})
+    assert list(test.variants.values_list("name", "weight")) == weights

@@ -291,6 +291,23 @@ def test_a_cap_decides_and_what_it_left_out_stays_beside_it() -> None:
     assert (whale.per_visitor_text, whale.capped_per_visitor_text, results.cap_text) == ("€50.00", "€2.00", "€10.00")
 
 
+def test_one_huge_order_is_a_range_and_no_winner() -> None:
+    whale = 5_000_000
+    control, variant = many("A", 1000, 100), many("B", 1000, 100)
+    lucky = replace(
+        variant,
+        gross=variant.gross + whale,
+        net=variant.net + whale,
+        capped=variant.capped + whale,
+        capped_squares=variant.capped_squares + whale**2,
+    )
+    results = Results((control, lucky))
+    assert results.verdict.winner == ""
+    always = results.readings[0].always
+    assert always
+    assert always.difference.low < 0 < always.difference.high
+
+
 def test_what_went_back_after_the_stop_is_told() -> None:
     late = Returns(1250, dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
     assert Results((many("A", 9, 1),), returns=late).returns_text == "€12.50"
