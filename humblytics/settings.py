@@ -171,14 +171,17 @@ AUTH_PASSWORD_VALIDATORS = [
 # Whoever has a reset link may set a password: it is asked for and used at once, or not at all.
 PASSWORD_RESET_TIMEOUT = 3600
 
-# Logging in, second factors and confirming who one is are allauth's; its sign-up, its e-mail pages and its limits,
-# which keep addresses in a cache of each process, are not used: `sites.accounts` has its own.
+# Logging in, second factors, confirming who one is and changing one's address are allauth's; its sign-up, its pages and
+# its limits, which keep addresses in a cache of each process, are not used: `sites.accounts` has its own.
 ACCOUNT_ADAPTER = "sites.accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_SIGNUP_ENABLED = False
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = 1
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = False
 ACCOUNT_FORMS = {
@@ -276,6 +279,8 @@ CELERY_BEAT_SCHEDULE = {
     "verify-accounts": {"task": "revenue.verify_accounts", "schedule": crontab(hour=3, minute=17)},
     "forget-visitors": {"task": "tracking.forget_visitors", "schedule": 3600},
     "forget": {"task": "sites.forget", "schedule": 3600},
+    "erase-deleted": {"task": "sites.erase_deleted", "schedule": 60},
+    "forget-deleted": {"task": "revenue.forget_deleted", "schedule": 60},
     "count-days": {"task": "tracking.count_days", "schedule": 3600},
     "send-alerts": {"task": "revenue.send_alerts", "schedule": 900},
     "gather-exposures": {"task": "splittests.gather_exposures", "schedule": 600},

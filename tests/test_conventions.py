@@ -43,6 +43,7 @@ PUBLIC = {"login", "tracker", "readyz", "admin:login", "sites:open-share", "trac
 PUBLIC |= {"openapi", "no-api", "metrics", *BY_TOKEN}
 # Logging in, what leads to it without an account or a password, and logging out, also half-way in.
 PUBLIC |= {
+    "account_confirm_email",
     "mfa_authenticate",
     "mfa_login_webauthn",
     "account_login",

@@ -28,14 +28,15 @@ LEAST = {
     name: least
     for least, names in {
         Least.ANYBODY: """
-        account_login account_reset_password login logout metrics mfa_authenticate mfa_login_webauthn no-api openapi
-        password_reset_confirm readyz sites:join sites:open-share tracker tracking:unsubscribe
+        account_confirm_email account_login account_reset_password login logout metrics mfa_authenticate
+        mfa_login_webauthn no-api openapi password_reset_confirm readyz sites:join sites:open-share tracker
+        tracking:unsubscribe
         """,
         Least.LOGGED_IN: """
-        account account_change_password account_reauthenticate delete-account end-other-sessions end-session
-        mfa_activate_totp mfa_add_webauthn mfa_deactivate_totp mfa_generate_recovery_codes mfa_index
-        mfa_list_webauthn mfa_reauthenticate mfa_reauthenticate_webauthn mfa_remove_webauthn mfa_view_recovery_codes
-        sites:index sites:new
+        account account_change_password account_email account_reauthenticate cancel-email delete-account
+        end-other-sessions end-session mfa_activate_totp mfa_add_webauthn mfa_deactivate_totp
+        mfa_generate_recovery_codes mfa_index mfa_list_webauthn mfa_reauthenticate mfa_reauthenticate_webauthn
+        mfa_remove_webauthn mfa_view_recovery_codes sites:index sites:new
         """,
         Least.VIEWER: """
         revenue:as-of revenue:changes revenue:coverage revenue:dashboard revenue:details revenue:export-changes
@@ -58,6 +59,7 @@ LEAST = {
         tracking:add-source-rule tracking:goal tracking:goal-preview tracking:goals tracking:intake
         tracking:remove-goal tracking:remove-report tracking:remove-source-rule tracking:reports
         """,
+        Least.OWNER: "sites:delete",
     }.items()
     for name in names.split()
 } | dict.fromkeys(BY_TOKEN, Least.ANYBODY)

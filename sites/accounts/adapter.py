@@ -4,20 +4,23 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.core import context
 from django.contrib import messages
 from django.contrib.auth import authenticate
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from sites import sessions
-from sites.accounts import confirmation, limits
+from sites.accounts import confirmation, email_change, limits
 from sites.audit import Action, note
 from sites.models import User
 
 # What allauth says, by its templates; of the others nothing is said.
 MESSAGES = {
+    "account/messages/email_confirmed.txt": "From now on you log in with the new address.",
     "mfa/messages/totp_activated.txt": "From now on you need a code of your app to log in.",
     "mfa/messages/totp_deactivated.txt": "No code of an app is needed any more.",
     "mfa/messages/webauthn_added.txt": "The passkey is added.",
@@ -45,6 +48,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         "email_password_mismatch": "The e-mail address or the password is wrong.",
         "incorrect_password": "This is not your password.",
         "incorrect_code": "This code is wrong, or was used already.",
+        "duplicate_email": "This is your address already, or the one that you have asked for.",
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
@@ -76,10 +80,37 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         limits.give_back(context.request, limits.CONFIRM, user.email)
         return True
 
-    def send_notification_mail(self, template_prefix: str, user: User, *args: Any, **kwargs: Any) -> None:
-        """Note what allauth would mail."""
-        action, subject = CHANGES[template_prefix]
-        note(user, action, None, subject)
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Note what allauth would mail. To an address that is changed it is mailed, too."""
+        if template_prefix == "account/email/email_changed":
+            assert context
+            old, new = context["from_email"], context["to_email"]
+            note(user, Action.EMAIL_CHANGED, None, f"{old} to {new}")
+            transaction.on_commit(lambda: email_change.tell_old(old, new))
+        else:
+            action, subject = CHANGES[template_prefix]
+            note(user, action, None, subject)
+
+    def send_confirmation_mail(
+        self, request: HttpRequest, emailconfirmation: EmailConfirmationHMAC, signup: bool
+    ) -> None:
+        address = emailconfirmation.email_address
+        if not email_change.send_link(emailconfirmation):
+            email_change.cancel(address.user)
+            messages.error(request, f"The mail to {address.email} could not be sent. Nothing has changed.")
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Make the address the one that its user logs in with; tell whether it is nobody else's."""
+        if email_change.is_taken(email_address):
+            return False
+        try:
+            with transaction.atomic():
+                return bool(super().confirm_email(request, email_address))
+        except IntegrityError:
+            # Somebody else's in this moment.
+            return False
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
         return [{**way, "description": WAYS[way["id"]]} for way in super().get_reauthentication_methods(user)]

@@ -1,6 +1,7 @@
 import datetime as dt
 from typing import Any
 
+from allauth.account.forms import AddEmailForm
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import ReauthenticateForm as AllauthReauthenticateForm
 from allauth.core import context
@@ -53,6 +54,14 @@ class ResetForm(forms.Form):
         label="E-mail address",
         max_length=254,
         widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True}),
+    )
+
+
+class EmailForm(AddEmailForm):  # type: ignore[misc]
+    """The address that somebody wants to log in with."""
+
+    email = forms.EmailField(
+        label="New e-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
     )
 
 

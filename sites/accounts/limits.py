@@ -45,6 +45,7 @@ LOG_IN = Limit("log in", of_account=10, of_network=60)
 SECOND_FACTOR = Limit("second factor", of_account=10, of_network=60)
 CONFIRM = Limit("confirm", of_account=10, of_network=60)
 RESET = Limit("reset", of_account=3, of_network=20, within=dt.timedelta(hours=1))
+EMAIL = Limit("e-mail address", of_account=5, of_network=20, within=dt.timedelta(hours=1))
 INVITE = Limit("invite", of_account=30, of_network=60, within=dt.timedelta(hours=1))
 JOIN = Limit("join", of_account=20, of_network=60)
 

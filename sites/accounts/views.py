@@ -20,8 +20,8 @@ from kombu.exceptions import OperationalError
 
 from sites import members, sessions, tasks
 from sites.access import signed_in
-from sites.accounts import confirmation, limits
-from sites.accounts.forms import ResetForm
+from sites.accounts import confirmation, email_change, limits
+from sites.accounts.forms import EmailForm, ResetForm
 from sites.audit import Action, note
 from sites.models import Membership, Session, Site, User
 
@@ -137,6 +137,46 @@ class _ChangePassword(PasswordChangeView):
 
 
 change_password = _ChangePassword.as_view()
+
+
+def change_email(request: HttpRequest) -> HttpResponse:
+    """Ask for another address to log in with. It is the old one until the link is opened that the new one gets."""
+    confirmation.require(request)
+    user = signed_in(request)
+    email_change.know_present(user)
+    form = EmailForm(user, request.POST or None)
+    if settings.HAS_MAIL_SERVER and form.is_valid():
+        limits.count(request, limits.EMAIL, user.email)
+        form.save(request)
+        return redirect("account_email")
+    context = {"form": form, "wanted": email_change.wanted(user), "has_mail_server": settings.HAS_MAIL_SERVER}
+    return render(request, "accounts/change_email.html", context)
+
+
+@require_POST
+def cancel_email(request: HttpRequest) -> HttpResponse:
+    email_change.cancel(signed_in(request))
+    messages.success(request, "The address stays as it is.")
+    return redirect("account")
+
+
+@login_not_required
+def confirm_email(request: HttpRequest, key: str) -> HttpResponse:
+    """Change the address, for whoever has the link, which was mailed to the new one."""
+    change = email_change.asked_for(key)
+    if change is None:
+        response = render(request, "accounts/email_gone.html", {"site": None}, status=404)
+    elif request.method == "POST":
+        if not change.confirm(request):
+            messages.error(request, "Somebody else logs in with this address. Nothing has changed.")
+        response = redirect("account" if request.user.is_authenticated else "login")
+    else:
+        context = {"old": change.email_address.user.email, "new": change.email_address.email, "site": None}
+        response = render(request, "accounts/confirm_email.html", context)
+    response["Referrer-Policy"] = "strict-origin"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Cache-Control"] = "private, no-store"
+    return response
 
 
 @require_POST
