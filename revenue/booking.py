@@ -97,7 +97,7 @@ def _set_lines(
     ]
     outdated = [rows[key] for key, line in before.items() if lines.get(key) != line]
     if changed or outdated:
-        history.keep_lines(outdated, told_at)
+        history.keep_lines(account, outdated, told_at)
         LedgerLine.objects.filter(account=account, key__in=before.keys() - lines.keys()).delete()
         upsert(changed, ("account_id", "key"))
         history.note_change(account, told_at)

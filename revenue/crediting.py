@@ -434,7 +434,7 @@ def _set_decisions(
         elif row.rules_version != before.rules_version:
             row.decided_at = before.decided_at
             news.append(row)
-    history.keep_decisions([change.before.pk for change in changes if change.before], now)
+    history.keep_decisions(account, [change.before.pk for change in changes if change.before], now)
     upsert(news, ("account_id", "charge", "model"))
     if changes:
         history.note_change(account, now)

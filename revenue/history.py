@@ -17,14 +17,14 @@ from revenue.models.ledger import Line
 from revenue.upsert import stored_fields
 
 
-def keep_lines(rows: Collection[int], at: dt.datetime) -> None:
+def keep_lines(account: StripeAccount, rows: Collection[int], at: dt.datetime) -> None:
     """Keep lines, given by their primary keys, that are about to be replaced or taken back."""
-    _keep(LedgerLine, FormerLine, rows, at)
+    _keep(LedgerLine, FormerLine, account, rows, at)
 
 
-def keep_decisions(rows: Collection[int], at: dt.datetime) -> None:
+def keep_decisions(account: StripeAccount, rows: Collection[int], at: dt.datetime) -> None:
     """Keep decisions, given by their primary keys, that are about to be replaced."""
-    _keep(Attribution, FormerDecision, rows, at)
+    _keep(Attribution, FormerDecision, account, rows, at)
 
 
 def note_change(account: StripeAccount, at: dt.datetime) -> None:
@@ -34,7 +34,11 @@ def note_change(account: StripeAccount, at: dt.datetime) -> None:
 
 
 def _keep(
-    current: type[Line] | type[Decision], former: type[Line] | type[Decision], rows: Collection[int], at: dt.datetime
+    current: type[Line] | type[Decision],
+    former: type[Line] | type[Decision],
+    account: StripeAccount,
+    rows: Collection[int],
+    at: dt.datetime,
 ) -> None:
     if not rows:
         return
@@ -43,6 +47,6 @@ def _keep(
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {quote(former._meta.db_table)} ({columns}, replaced_at) "
-            f"SELECT {columns}, %s FROM {quote(current._meta.db_table)} WHERE id = ANY(%s)",
-            [at, list(rows)],
+            f"SELECT {columns}, %s FROM {quote(current._meta.db_table)} WHERE account_id = %s AND id = ANY(%s)",
+            [at, account.pk, list(rows)],
         )

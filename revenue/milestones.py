@@ -53,7 +53,8 @@ def _is_carried(accounts: list[int]) -> bool:
         Charge: Q(view_id__iregex=whole),
     }
     for model, carries in carriers.items():
-        newest = model._base_manager.filter(account__in=accounts).order_by("-created_at")[:LOOKED_AT]
-        if model._base_manager.filter(carries, pk__in=newest.values("pk")).exists():
+        of_accounts = model._base_manager.filter(account__in=accounts)
+        newest = of_accounts.order_by("-created_at")[:LOOKED_AT]
+        if of_accounts.filter(carries, pk__in=newest.values("pk")).exists():
             return True
     return False

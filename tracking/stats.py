@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists
 
 from sites.models import Site
 from sites.periods import Period
@@ -131,7 +131,7 @@ class Property:
 def has_views(site: Site) -> bool:
     """Tell whether the site has ever had a hit."""
     # Views are deleted after some years, what was counted of them is not.
-    seen, counted = View.objects.filter(site=OuterRef("pk")), Counted.objects.filter(site=OuterRef("pk"))
+    seen, counted = View.objects.filter(site=site), Counted.objects.filter(site=site)
     return Site.objects.filter(Exists(seen) | Exists(counted), pk=site.pk).exists()
 
 
