@@ -6,7 +6,7 @@
 Starts the real server on a database of its own in a temporary folder, lets wrk send hits of many visitors, of ten
 six page views, three readings of a page and one event, and counts afterwards: every view and event that was answered
 202 must be a row. The machine's speed is taken out by a ratio: to a Django view of the same server that does one
-trivial query.
+trivial query. Of the processors, it tells how long server and database kept them busy for a thousand hits.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+
+import psutil
 
 from tests.benchmarks.setup import begin
 
@@ -85,7 +87,10 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
             # PostgreSQL does so by itself after a minute: until then it plans as for the empty tables it knew.
             cursor.execute("ANALYZE")
         before = View.objects.count() + Event.objects.count()
+        postmaster = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        busy = [busy_seconds(pid) for pid in (server.pid, postmaster)]
         done = subprocess.run([*wrk, f"-d{asked.seconds}", url], check=True, capture_output=True, text=True).stdout
+        busy = [busy_seconds(pid) - at_first for pid, at_first in zip((server.pid, postmaster), busy, strict=True)]
         plain = ["wrk", "-t1", f"-c{asked.connections}", f"-d{asked.seconds}", f"{url}/readyz"]
         django = subprocess.run(plain, check=True, capture_output=True, text=True).stdout
     finally:
@@ -101,8 +106,18 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
     assert -2 * asked.connections <= missing <= 10, f"{answered} answered, {rows} rows"
     read = View.objects.filter(engaged_ms__gt=0).count()
     sys.stdout.write(f"{answered} answered 202, {rows} rows, {read} views read, {Visit.objects.count()} visits\n")
+    by_server, by_database = (1000 * seconds / answered for seconds in busy)
+    sys.stdout.write(f"processor seconds for 1,000 hits: server {by_server:.3f}, database {by_database:.3f}\n")
     ratio = per_second(done) / per_second(django)
     sys.stdout.write(f"{ratio:.1f} times what the same server answers through Django with one SELECT 1\n")
+
+
+def busy_seconds(pid: int) -> float:
+    """Give how long a process and all that it has started kept the processors busy until now."""
+    process = psutil.Process(pid)
+    ended = process.cpu_times()
+    alive = [process.cpu_times() for process in (process, *process.children(recursive=True))]
+    return sum(times.user + times.system for times in alive) + ended.children_user + ended.children_system
 
 
 def per_second(told: str) -> float:
