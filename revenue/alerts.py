@@ -24,6 +24,7 @@ from revenue.models import Connection, Finding, Incident, Setup
 from revenue.models.findings import FindingKind
 from revenue.models.incidents import IncidentKind
 from revenue.stats import connections
+from sites import about
 from sites.models import Role, Site
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def send_alerts(now: dt.datetime) -> None:
         return
     silent = Setup.objects.filter(sends_alerts=False).values("site")
     for site in Site.objects.filter(stripe_connections__isnull=False).exclude(pk__in=silent).distinct():
+        about.note(site=site.domain)
         found = troubles(site, now)
         Incident.objects.filter(site=site, ended_at=None).exclude(kind__in=found).update(ended_at=now)
         for kind, trouble in found.items():

@@ -1,7 +1,7 @@
-"""Secrets that do not show themselves, and the filter that keeps them out of logs."""
+"""Secrets that do not show themselves, and what strikes them out of texts."""
 
-import logging
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 # The secret part of Humblytics' own API tokens, and of the addresses that open or end something by themselves.
@@ -32,19 +32,18 @@ class Secret:
         raise TypeError("a secret is not to be pickled")
 
 
+# An installation's own secrets that are long enough not to be found in other words.
+SHORTEST_CONCEALED = 8
+_concealed: set[str] = set()
+
+
+def conceal(secrets: Iterable[str | None]) -> None:
+    """Have these texts struck out too, wherever they stand, from now on."""
+    _concealed.update(secret for secret in secrets if secret and len(secret) >= SHORTEST_CONCEALED)
+
+
 def scrub(text: str) -> str:
-    """Replace whatever looks like a Stripe key, an API token, or an address that opens something by itself."""
+    """Strike out what looks like a Stripe key, an API token or an address that opens something, and what is known."""
+    for secret in _concealed:
+        text = text.replace(secret, "…")
     return OWN_SECRET.sub(lambda found: f"{found[1] or found[2]}…", STRIPE_SECRET.sub(r"\1_…", text))
-
-
-class ScrubSecrets(logging.Filter):
-    """Scrub the finished text of each record, its traceback included."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        record.msg, record.args = scrub(message), None
-        if record.exc_text:
-            record.exc_text = scrub(record.exc_text)
-        return True

@@ -37,6 +37,7 @@ from revenue.stripe_client import (
 )
 from revenue.tick import Plan, Tick
 from revenue.verifying import verify
+from sites import about
 
 # A key that was refused is tried again now and then: a permission may have been granted, or a network set right.
 REFUSED_AGAIN = dt.timedelta(hours=1)
@@ -149,6 +150,7 @@ def catch_up(
     LockedError.
     """
     account = connection.account
+    about.note(site=connection.site.domain, account=account.acct_id)
     is_asked_for = drain or full
     ration = Ration(account, now, is_asked_for=is_asked_for or connection.synced_at is None)
     plan = Plan(is_asked_for, full, since, None if is_asked_for else BACKFILL_SECONDS)

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
+from sites import about
 from sites.accounts import confirmation
 from sites.models import Membership, Role, ShareLink, Site, User
 
@@ -39,6 +40,7 @@ def _entered(request: HttpRequest, membership: Membership) -> Site:
         confirmation.require(request)
     # For `sites.context`: a page offers nothing that its reader may not do.
     request.role = membership.role  # type: ignore[attr-defined]
+    about.note(site=membership.site.domain)
     return membership.site
 
 
@@ -61,6 +63,7 @@ def get_shown_site_or_404(request: HttpRequest, domain: str, test_id: int | None
     if link := _opened_link(request, domain, test_id):
         # For `sites.context`, whose pages then leave out what a link does not show.
         request.shared_home = opened_by(link)  # type: ignore[attr-defined]
+        about.note(site=link.site.domain)
         return link.site
     raise Http404
 

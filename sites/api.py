@@ -19,7 +19,7 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from sites import parameters
+from sites import about, parameters
 from sites.models import ApiToken, Site
 from sites.openapi import Endpoint
 from sites.parameters import Parameter, ParameterError
@@ -129,6 +129,7 @@ def _site(token: ApiToken, domain: str, scope: Scope) -> Site:
         raise ApiError(404, "not-found", f"This token is of no site {domain}.")
     if not token.may(scope):
         raise ApiError(403, "scope", f"This token is not for this: it may “{token.get_scope_display()}”.")
+    about.note(site=domain)
     return token.site
 
 

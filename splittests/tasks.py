@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from sites import about
 from splittests import schedule
 from splittests.exposures import gather
 from splittests.models import SplitTest
@@ -10,7 +11,8 @@ from splittests.models import SplitTest
 
 @shared_task(name="splittests.gather_exposures")
 def gather_exposures() -> None:
-    for test in SplitTest.objects.seen_lately(timezone.now()):
+    for test in SplitTest.objects.seen_lately(timezone.now()).select_related("site"):
+        about.note(site=test.site.domain)
         gather(test)
 
 

@@ -5,6 +5,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from sites import about
 from sites.models import Site
 from tracking.ahead import count_days
 from tracking.models import BotView
@@ -34,6 +35,7 @@ def forget_visitors_task() -> None:
 @shared_task(name="tracking.count_days")
 def count_days_task() -> None:
     for site in Site.objects.all():
+        about.note(site=site.domain)
         count_days(site, timezone.now())
 
 
@@ -41,6 +43,7 @@ def count_days_task() -> None:
 def prune_task() -> None:
     if settings.RETENTION_MONTHS:
         for site in Site.objects.all():
+            about.note(site=site.domain)
             prune(site, timezone.now(), settings.RETENTION_MONTHS)
 
 

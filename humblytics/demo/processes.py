@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+LOGGING = Path(__file__).parent.parent / "logging.json"
 STOPPING_SECONDS = 15
 STARTING_SECONDS = 60
 
@@ -45,6 +46,7 @@ def require_free(port: int) -> None:
 def web(port: int) -> list[str]:
     return [
         *("-m", "uvicorn", "humblytics.asgi:application", "--host", "127.0.0.1", "--port", str(port)),
+        *("--log-config", str(LOGGING)),
         *("--no-proxy-headers", "--no-access-log", "--no-server-header", "--log-level", "warning"),
         *("--timeout-graceful-shutdown", "5"),
     ]
@@ -52,18 +54,22 @@ def web(port: int) -> list[str]:
 
 def worker() -> list[str]:
     return [
-        *("-m", "celery", "--app", "humblytics", "worker", "--beat", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("-m", "celery", "--quiet", "--app", "humblytics", "worker", "--beat", "--concurrency", "1"),
+        *("--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 
 
-def start(name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> Running:
+def start(
+    name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path, folder: Path | None = None
+) -> Running:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name}.log"
     output = log.open("ab")
     process = subprocess.Popen(
         [sys.executable, *command],
         env=dict(environment),
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
