@@ -16,13 +16,15 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@setup_logging.connect
 def _log_as_the_settings_say(loglevel: int, **_: Any) -> None:
     """Keep Celery from adding handlers of its own to some loggers."""
     logging.config.dictConfig(settings.LOGGING)
     logging.getLogger().setLevel(loglevel)
 
 
-@task_prerun.connect
 def _begin(task_id: str, task: Any, **_: Any) -> None:
     about.begin(task=task.name, task_id=task_id)
+
+
+setup_logging.connect(_log_as_the_settings_say)
+task_prerun.connect(_begin)

@@ -64,8 +64,12 @@ class Connections(models.QuerySet["Connection"]):
         return self.filter(site=site).select_related("account")
 
     def due(self, now: dt.datetime) -> Self:
-        """One connection for each account that is to be read."""
-        return self.filter(Q(account__due_at=None) | Q(account__due_at__lte=now)).for_accounts()
+        """One connection for each account that is to be read.
+
+        Among them what was last tried when it was later than now: a clock that was set back puts nothing off.
+        """
+        is_due = Q(account__due_at=None) | Q(account__due_at__lte=now) | Q(tried_at__gt=now)
+        return self.filter(is_due).for_accounts()
 
     def for_accounts(self) -> Self:
         """One connection for each account that can be read: of several, one whose key was not refused last."""

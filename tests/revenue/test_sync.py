@@ -957,3 +957,9 @@ def test_what_can_still_change_is_read_again_however_old_it_is(
 
 def test_stripe_takes_no_more_than_twenty_types_of_events() -> None:
     assert len(set(HINTS)) == len(HINTS) <= 20
+
+
+def test_a_clock_that_was_set_back_puts_no_reading_off(run: Callable[..., Report], world: World) -> None:
+    run(drain=False)
+    assert not Connection.objects.due(moment(world))
+    assert Connection.objects.due(moment(world) - dt.timedelta(hours=1))
