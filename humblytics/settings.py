@@ -48,6 +48,8 @@ BASE_URL = env.str("BASE_URL", default=_demo.get("BASE_URL", "http://localhost:8
 if not re.fullmatch(r"https?://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?", BASE_URL):
     raise ImproperlyConfigured("BASE_URL must be the dashboard's own address, such as https://stats.example.com")
 SECURE = BASE_URL.startswith("https://")
+# The demo's shop is the one site whose address has a port, of which hits tell nothing; "" without a running demo.
+DEMO_SHOP_URL = _demo.get("SHOP_URL", "")
 
 GENERATED_SECRETS = [name for name in ("SECRET_KEY", "HUMBLYTICS_ENCRYPTION_KEYS") if not env.str(name, default="")]
 _secrets = generated(VAR_DIR / "secrets.json") if GENERATED_SECRETS else {}

@@ -3,7 +3,9 @@
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import connection
 
 from sites.models import Site
@@ -61,6 +63,9 @@ def page_address(site: Site, rules: Sequence[Rule], now: dt.datetime) -> str:
 
 
 def origin_of(site: Site, hostname: str) -> str:
+    """Give the first part of the addresses of the site's pages on this host."""
+    if hostname == urlsplit(settings.DEMO_SHOP_URL).hostname:
+        return str(settings.DEMO_SHOP_URL)
     return f"{'http' if is_local(site) else 'https'}://{hostname}"
 
 

@@ -13,7 +13,7 @@ class RunningError(Exception):
 
 @contextmanager
 def announced(folder: Path, addresses: dict[str, str]) -> Iterator[None]:
-    """Tell the variables that other commands are to use for as long as this lasts. Raise RunningError."""
+    """Tell other commands the variables to use, and where the shop is, while this lasts. Raise RunningError."""
     with (folder / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from humblytics.demo.addresses import RunningError, announced, of_running_demo
+from tests.browser import chromium, logged_in
 from tests.stack import free_port, manage
 
 PATIENCE_SECONDS = 180
@@ -83,6 +85,7 @@ def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
         earned = revenue_of(tmp_path)
         assert '"gross": ' in earned
         assert '"error": null' in manage(environment(tmp_path), "sync_revenue", "--json")
+        see_a_test_on_the_shops_own_pages(port, re.search(r"password +(\S+)", told)[1])  # type: ignore[index]
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert nothing_runs_in(tmp_path)
@@ -92,6 +95,33 @@ def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert nothing_runs_in(tmp_path)
+
+
+def see_a_test_on_the_shops_own_pages(port: int, password: str) -> None:
+    """Follow a preview, let an element be picked, and have a page looked at: all lead to the shop, at its own port."""
+    shop, tests = f"http://shop.localhost:{port + 1}", "/shop.localhost/split-tests/"
+    with (
+        chromium() as browser,
+        logged_in(browser, f"http://localhost:{port}", "demo@example.com", password) as (page, _),
+    ):
+        page.goto(f"http://localhost:{port}{tests}")
+        page.get_by_role("link", name="Buy button wording").click()
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name="Preview of Bring it home").click()
+        assert opened.value.url.startswith(f"{shop}/products/")
+        expect(opened.value.locator("#buy")).to_have_text("Bring it home")
+
+        page.goto(f"http://localhost:{port}{tests}new/")
+        page.get_by_label("Name").first.fill("A page that is not there")
+        page.get_by_label("Pages").fill("/about")
+        with page.expect_popup() as opened:
+            page.get_by_role("button", name="Pick on the page").click()
+        assert opened.value.url.startswith(f"{shop}/about?humblytics_pick=")
+        expect(opened.value.get_by_text("Click the element to change.")).to_be_visible()
+        page.get_by_label("Another page (split URL)").check()
+        page.get_by_label("Address of its page").fill("/nowhere")
+        page.get_by_role("button", name="Create split test").click()
+        expect(page.locator("#checks")).to_contain_text(f"{shop}/nowhere answers 404.")
 
 
 def nothing_runs_in(folder: Path) -> bool:

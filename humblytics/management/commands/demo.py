@@ -81,7 +81,9 @@ class Command(BaseCommand):
     def _run(self, web: str, port: int) -> None:
         folder = settings.VAR_DIR / "demo"
         folder.mkdir(parents=True, exist_ok=True)
-        with announced(folder, {name: os.environ[name] for name in ("BASE_URL", "STRIPE_API_BASE")}):
+        shop_address = f"http://{DOMAIN}:{port + 1}"
+        addresses = {name: os.environ[name] for name in ("BASE_URL", "STRIPE_API_BASE")}
+        with announced(folder, addresses | {"SHOP_URL": shop_address}):
             self._say("Preparing the database …")
             call_command("migrate", verbosity=0)
             journal, is_built = folder / "stripe.jsonl", folder / "is-built"
@@ -96,13 +98,12 @@ class Command(BaseCommand):
                     building.build(world, timezone.now(), password, self._progress)
                     is_built.touch(mode=0o600)
                     is_built.write_text(password)
-                self._serve(web, port, stripe, is_built.read_text())
+                self._serve(web, port, shop_address, stripe, is_built.read_text())
 
-    def _serve(self, web: str, port: int, stripe: SandboxServer, password: str) -> None:
+    def _serve(self, web: str, port: int, shop_address: str, stripe: SandboxServer, password: str) -> None:
         """Run the servers until a signal comes, or one of them ends."""
         self._say("Starting the servers …")
         tag = script_tag(Site.objects.get(domain=DOMAIN))
-        shop_address = f"http://{DOMAIN}:{port + 1}"
         shop_server = shop.serve(shop.Shop(tag, stripe.url, Secret(building.SECRET_KEY), shop_address), port + 1)
         logs = settings.VAR_DIR / "log"
         running: list[processes.Running] = []
