@@ -1,9 +1,11 @@
+import datetime as dt
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms.utils import ErrorDict
+from django.utils import timezone
 from django.utils.text import slugify
 
 from revenue.models import Connection
@@ -11,6 +13,7 @@ from revenue.money import MoneyError, exponent, plain, to_minor
 from sites.models import Site
 from splittests.fields import CountriesField, MomentField, PagesField
 from splittests.models import Goal, Metric, SplitTest, StartedError, State, Variant
+from splittests.traffic import paid_lately
 from splittests.variant_forms import CODE_LIKE, CONTROL, MetricFormSet, VariantFormSet, check_pattern, weight_field
 from tracking.devices import KINDS
 from tracking.sources import Channel
@@ -23,8 +26,10 @@ USUAL_WINDOW = 7
 LARGEST_TARGET = 10**12 - 1
 
 
-def default_currency(site: Site) -> str:
-    """Give the currency of the account that the site was connected to first."""
+def default_currency(site: Site, now: dt.datetime) -> str:
+    """Give the currency that most is paid in lately, or that of the account that the site was connected to first."""
+    if paid := paid_lately(site, now):
+        return paid[0]
     first = Connection.objects.for_site(site).order_by("connected_at", "pk").first()
     return (first and first.account.default_currency) or FALLBACK_CURRENCY
 
@@ -93,7 +98,7 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def __init__(self, site: Site, data: Any = None, test: SplitTest | None = None) -> None:
-        initial = _initial(test) if test else {"currency": default_currency(site).upper(), "window_days": USUAL_WINDOW}
+        initial = _initial(test) if test else _usual(site)
         super().__init__(data, instance=test or SplitTest(site=site), initial=initial)
         for name in ("starts_at", "ends_at"):
             self.fields[name].zone = site.zone  # type: ignore[attr-defined]
@@ -181,6 +186,10 @@ class SplitTestForm(forms.ModelForm):  # type: ignore[type-arg]
             formset._errors, formset._non_form_errors = [], formset.error_class()
             for form in formset.forms:
                 form._errors = ErrorDict()
+
+
+def _usual(site: Site) -> dict[str, Any]:
+    return {"currency": default_currency(site, timezone.now()).upper(), "window_days": USUAL_WINDOW}
 
 
 def _initial(test: SplitTest) -> dict[str, Any]:

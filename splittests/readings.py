@@ -260,7 +260,8 @@ class Results:
     """The arms, the control first, and what their figures rest on.
 
     `excluded` visitors saw two variants and are left out. `ripening` ones are still inside the conversion window,
-    and may yet buy. `cap` is the most that a visitor counts with. `metrics` are of the same visitors.
+    and may yet buy. `cap` is the most that a visitor counts with. `strays` are the other currencies in which they paid,
+    each with its orders, which count nowhere. `metrics` are of the same visitors.
     """
 
     arms: tuple[Arm, ...]
@@ -270,6 +271,7 @@ class Results:
     is_stopped: bool = False
     cap: int | None = None
     returns: Returns | None = None
+    strays: tuple[tuple[str, int], ...] = ()
     metrics: tuple[Measured, ...] = ()
 
     @property
@@ -297,6 +299,11 @@ class Results:
     @property
     def returns_text(self) -> str:
         return format_money(self.returns.amount, self.arms[0].currency) if self.returns else ""
+
+    @property
+    def strays_text(self) -> str:
+        """Name the orders of other currencies; "" without any."""
+        return _listed([f"{orders:,} in {currency.upper()}" for currency, orders in self.strays] or [""])
 
     @property
     def sample_ratio_p(self) -> float | None:

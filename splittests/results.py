@@ -29,22 +29,23 @@ from splittests.readings import CONVERSION, Arm, Measured, Results, Returns
 # exposed, of whom there are many times as many: the LIMIT keeps the database from reading them all for that.
 ORDERS = f"""
     paid AS (
-        SELECT account_id, charge, min(occurred_at) FILTER (WHERE kind = 'charge') AS at, sum(amount) AS net,
+        SELECT account_id, charge, currency, min(occurred_at) FILTER (WHERE kind = 'charge') AS at, sum(amount) AS net,
                sum(amount) FILTER (WHERE kind = ANY(%(gross)s)) AS gross,
                sum(amount) FILTER (WHERE is_late) AS late, max(occurred_at) FILTER (WHERE is_late) AS late_at,
                array_agg(occurred_at) AS moments, array_agg(amount) AS amounts
         FROM (
             SELECT *, occurred_at >= %(stopped)s::timestamptz AND kind <> ALL(%(gross)s) AS is_late
             FROM revenue_ledgerline
-            WHERE account_id {IS_COUNTED} AND currency = %(currency)s AND kind = ANY(%(sales)s)
+            WHERE account_id {IS_COUNTED} AND kind = ANY(%(sales)s)
               AND occurred_at >= date_trunc('second', %(started)s::timestamptz)
         ) line
-        GROUP BY account_id, charge
-        HAVING sum(amount) FILTER (WHERE kind = ANY(%(gross)s)) >= %(target)s
+        GROUP BY account_id, charge, currency
+        HAVING sum(amount) FILTER (WHERE kind = ANY(%(gross)s))
+            >= CASE WHEN currency = %(currency)s THEN %(target)s ELSE 1 END
     ),
-    orders AS (
+    matched AS (
         SELECT exposed.variant_id, exposed.visitor, exposed.device, exposed.country, exposed.channel,
-               paid.net, paid.gross, paid.late, paid.late_at, paid.moments, paid.amounts
+               paid.currency, paid.net, paid.gross, paid.late, paid.late_at, paid.moments, paid.amounts
         FROM paid
         JOIN revenue_attribution decision ON decision.account_id = paid.account_id AND decision.charge = paid.charge
          AND decision.model = %(model)s AND decision.site_id = %(site)s AND decision.reason = ''
@@ -55,6 +56,10 @@ ORDERS = f"""
         ) exposed
         WHERE paid.at >= date_trunc('second', exposed.first_at)
           AND (%(window)s::interval IS NULL OR paid.at < exposed.first_at + %(window)s::interval)
+    ),
+    orders AS (SELECT * FROM matched WHERE currency = %(currency)s),
+    strays AS (
+        SELECT currency, count(*) AS orders FROM matched WHERE currency <> %(currency)s GROUP BY currency
     ),
     buyers AS (
         SELECT variant_id, visitor, device, country, channel, count(*) AS orders, sum(gross) AS gross, sum(net) AS net
@@ -73,6 +78,7 @@ ORDERS = f"""
 # The same of who reached another goal.
 CONVERSIONS = f"""
     orders AS (SELECT 0::bigint AS late, NULL::timestamptz AS late_at WHERE false),
+    strays AS (SELECT '' AS currency, 0::bigint AS orders WHERE false),
     cap AS (SELECT NULL::bigint AS most),
     capped AS (
         SELECT exposed.variant_id, exposed.visitor, exposed.device, exposed.country, exposed.channel, converted.at,
@@ -107,10 +113,16 @@ AUDIENCE = """
     ORDER BY variant.id
 """
 EARNED = f"""
-    WITH {{brought}}
-    SELECT variant_id, (SELECT most::bigint FROM cap), (SELECT sum(late)::bigint FROM orders),
-           (SELECT max(late_at) FROM orders), {EARNINGS}
-    FROM capped GROUP BY variant_id
+    WITH {{brought}},
+    late AS (SELECT sum(late)::bigint AS amount, max(late_at) AS last_at FROM orders),
+    stray AS (
+        SELECT array_agg(currency ORDER BY orders DESC, currency) AS currencies,
+               array_agg(orders ORDER BY orders DESC, currency) AS orders FROM strays
+    ),
+    earned AS (SELECT variant_id, {EARNINGS} FROM capped GROUP BY variant_id)
+    SELECT variant_id, (SELECT most::bigint FROM cap), late.amount, last_at, currencies, stray.orders,
+           conversions, earned.orders, gross, net, kept, kept_squares
+    FROM late CROSS JOIN stray LEFT JOIN earned ON true
 """
 
 # A line counts on the day it came, the charge's on the day it was paid. No zone's day begins within a quarter of an
@@ -217,17 +229,18 @@ def results_of(test: SplitTest, now: dt.datetime) -> Results:
 def _brought(test: SplitTest, seen: Sequence[_Seen], metric: Metric | None = None) -> Results:
     """Give what these visitors brought of the test's own goal, or of a metric."""
     currency = _currency(test, metric)
+    # One row at least; the first figures are of all arms alike.
     found = {variant: row for variant, *row in _rows(EARNED.format(brought=_how(test, metric)), asked_of(test, metric))}
-    # Of all arms alike.
-    cap, late, late_at = next(iter(found.values()), [None] * 9)[:3]
+    cap, late, late_at, currencies, orders = next(iter(found.values()))[:5]
     return Results(
         arms=tuple(
-            _arm(currency, (each.name, each.weight, each.visitors, *found.get(each.variant, [0] * 9)[3:]))
+            _arm(currency, (each.name, each.weight, each.visitors, *found.get(each.variant, [0] * 11)[5:]))
             for each in seen
         ),
         planned=test.planned_visitors,
         cap=cap,
         returns=Returns(-late, late_at) if late and late_at else None,
+        strays=tuple(zip(currencies or (), orders or (), strict=True)),
     )
 
 

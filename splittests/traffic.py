@@ -1,4 +1,7 @@
-"""Who has come lately to the pages that rules name, as far as paths tell: parameters of addresses are not kept."""
+"""Who has come lately to the pages that rules name, and what was done and paid then.
+
+Only paths tell of pages: parameters of addresses are not kept.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -8,6 +11,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import connection
 
+from revenue.attribution import Model
+from revenue.models.accounts import IS_COUNTED
+from revenue.models.ledger import Kind
 from sites.models import Site
 from splittests.goals import Reached, reached
 from splittests.pages import Rule, example
@@ -53,6 +59,23 @@ def was_reached(site: Site, goal: str, pattern: str, now: dt.datetime) -> bool:
         WHERE x.site_id = %(site)s AND x.at >= %(since)s AND {found.condition} LIMIT 1
     """
     return _first(statement, {"site": site.pk, "since": now - LATELY, **found.parameters}) is not None
+
+
+def paid_lately(site: Site, now: dt.datetime) -> list[str]:
+    """Give the currencies that were paid in within LATELY, the one with most payments first."""
+    statement = f"""
+        SELECT line.currency FROM revenue_ledgerline line
+        LEFT JOIN revenue_attribution decision ON decision.account_id = line.account_id
+         AND decision.charge = line.charge AND decision.model = %(model)s AND decision.reason = ''
+        WHERE line.account_id {IS_COUNTED} AND line.kind = %(kind)s AND line.occurred_at >= %(since)s
+          AND coalesce(decision.site_id, %(site)s) = %(site)s
+        GROUP BY line.currency ORDER BY count(*) DESC, line.currency
+    """
+    parameters: dict[str, Any] = {"site": site.pk, "since": now - LATELY}
+    parameters |= {"kind": str(Kind.CHARGE), "model": str(Model.LAST)}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [currency for (currency,) in cursor.fetchall()]
 
 
 def page_address(site: Site, rules: Sequence[Rule], now: dt.datetime) -> str:

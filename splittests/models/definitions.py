@@ -180,6 +180,11 @@ class SplitTest(models.Model):
         return f"Orders of {format_money(self.target_amount, self.currency)} or more"
 
     @property
+    def counts_revenue(self) -> bool:
+        """Whether its goal, or a metric of its, is money."""
+        return Goal.REVENUE in (self.goal, *(metric.goal for metric in self.metrics.all()))
+
+    @property
     def audience_text(self) -> str:
         """Name the devices, countries and channels that take part; "" if all do."""
         countries = [TERRITORIES.get(code, code) for code in self.countries]

@@ -234,8 +234,11 @@ def test_an_order_that_reached_the_target_still_counts_when_a_refund_takes_it_be
 
 def test_orders_in_another_currency_do_not_count(site: Site, account: StripeAccount) -> None:
     test = running(site, "Control")
-    paid(account, seen(test, "Control", ip="203.0.113.1"), 1000, currency="usd")
-    assert results_of(test).arms == (arm("Control", visitors=1),)
+    view = seen(test, "Control", ip="203.0.113.1")
+    for currency in ("usd", "chf", "usd"):
+        paid(account, view, 1000, currency=currency)
+    found = results_of(test)
+    assert (found.arms, found.strays) == ((arm("Control", visitors=1),), (("usd", 2), ("chf", 1)))
 
 
 @pytest.mark.parametrize(

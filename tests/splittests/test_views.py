@@ -151,8 +151,13 @@ def test_target_is_read_in_its_currency(site: Site, owner_client: Client) -> Non
     assert "Orders of ¥1,500 or more" in owner_client.get(f"{INDEX}{test.pk}/").content.decode()
 
 
-def test_new_form_suggests_the_currency_of_the_connected_account(connection: Connection, owner_client: Client) -> None:
+def test_new_form_suggests_the_currency_of_the_connected_account_before_anybody_has_paid_in_another(
+    site: Site, connection: Connection, owner_client: Client
+) -> None:
     assert 'value="CHF"' in owner_client.get(NEW).content.decode()
+    now = timezone.now()
+    paid(connection.account, send_hit(site, at=now), 1000, at=now, currency="usd")
+    assert 'value="USD"' in owner_client.get(NEW).content.decode()
 
 
 def test_new_form_suggests_euros_before_an_account_is_connected(site: Site, owner_client: Client) -> None:
@@ -318,6 +323,15 @@ def test_results_tell_both_readings_and_a_verdict(sold: SplitTest, owner_client:
     SplitTest.objects.update(planned_visitors=401)
     content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
     assert "400 of 401 planned visitors have come" in content
+
+
+def test_the_currency_is_named_and_orders_in_others_are_told(sold: SplitTest, owner_client: Client) -> None:
+    at = NOW + dt.timedelta(hours=1)
+    view = send_hit(sold.site, ip="91.64.0.1", at=at)
+    paid(StripeAccount.objects.get(), view, 2000, at=at, currency="usd")
+    content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
+    assert "<dd>EUR <span" in content
+    assert "Orders in other currencies than EUR do not count here: 1 in USD." in content
 
 
 def test_who_may_yet_buy_and_what_is_capped_is_told(sold: SplitTest, owner_client: Client) -> None:

@@ -32,7 +32,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("domain", metavar="DOMAIN")
         parser.add_argument("--days", type=int, default=60, help="Up to yesterday; 60 unless told.")
-        parser.add_argument("--currency", help="Whose orders count, such as eur; the account's unless told.")
+        parser.add_argument(
+            "--currency", help="Whose orders count, such as eur; what most is paid in lately unless told."
+        )
         parser.add_argument("--replays", type=int, default=1000)
         parser.add_argument("--splits", type=int, default=20_000, help="For the check of the visitors' split alone.")
         parser.add_argument("--seed", type=int, default=1, help="Another one deals in another way.")
@@ -44,9 +46,10 @@ class Command(BaseCommand):
             raise CommandError(f"There is no site {domain}.", returncode=USAGE)
         if min(options[name] for name in ("days", "replays", "splits")) < 1:
             raise CommandError("--days, --replays and --splits are at least 1.", returncode=USAGE)
-        yesterday = timezone.now().astimezone(site.zone).date() - dt.timedelta(days=1)
+        now = timezone.now()
+        yesterday = now.astimezone(site.zone).date() - dt.timedelta(days=1)
         period = Period(yesterday - dt.timedelta(days=options["days"] - 1), yesterday, site.zone)
-        currency = (options["currency"] or default_currency(site)).lower()
+        currency = (options["currency"] or default_currency(site, now)).lower()
         days = days_of(site, period, currency)
         buyers = sum(len(day.totals) for day in days)
         if buyers < LEAST_BUYERS:
