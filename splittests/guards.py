@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
 
+from revenue.health import KEY_TROUBLE, WAITING
 from revenue.models import Connection
 from revenue.models.accounts import Status
+from sites.models import Site
 from splittests import addresses
 from splittests.changes import selectors
 from splittests.models import Goal, Kind, SplitTest, Variant
 from splittests.models.definitions import SHOWN
 from splittests.pages import may_meet
 from splittests.probing import ProbeError, probe
-from splittests.traffic import LATELY, is_local, last_view, page_address, was_reached
+from splittests.traffic import LATELY, is_local, last_view, page_address, paid_lately, was_reached
+
+# Why an account is not read; that Stripe asks to wait only makes it later.
+UNREAD = KEY_TROUBLE | {Status.UNREACHABLE.value: WAITING[Status.UNREACHABLE.value]}
 
 
 class Level(StrEnum):
@@ -44,7 +49,7 @@ def findings(test: SplitTest, now: dt.datetime) -> list[Finding]:
         _traffic(test, now),
         *_pages(test, variants, now),
         *_others(test, variants),
-        *_revenue(test),
+        *_revenue(test, now),
         *_goals(test, now),
         *_end(test, now),
     ]
@@ -172,22 +177,40 @@ def _selectors(variants: list[Variant]) -> set[str]:
     return {selector for variant in variants for selector in selectors(variant.changes)}
 
 
-def _revenue(test: SplitTest) -> Iterator[Finding]:
-    if Goal.REVENUE not in _goal_kinds(test):
+def _revenue(test: SplitTest, now: dt.datetime) -> Iterator[Finding]:
+    if not test.counts_revenue:
         return
-    connected = Connection.objects.for_site(test.site).exclude(status=Status.DISCONNECTED)
-    if connected.exists():
-        yield Finding(Level.FINE, "Stripe", "An account is connected.")
-    else:
+    yield from _accounts(test.site)
+    paid = [currency.upper() for currency in paid_lately(test.site, now)]
+    currency = test.currency.upper()
+    if paid and currency not in paid:
         yield Finding(
-            Level.REFUSAL,
-            "Stripe",
-            "Connect a Stripe account first: without one there is no revenue to compare. Or choose another goal.",
+            Level.WARNING,
+            "Currency",
+            f"Nobody has paid in {currency} in the last {LATELY.days} days, but in {', '.join(paid)}. Only orders in "
+            f"{currency} count for this test.",
         )
 
 
-def _goal_kinds(test: SplitTest) -> set[str]:
-    return {test.goal, *test.metrics.values_list("goal", flat=True)}
+def _accounts(site: Site) -> Iterator[Finding]:
+    """See that the accounts whose money counts are read: of the live mode, if one is of that."""
+    known = list(Connection.objects.for_site(site))
+    mode = any(each.account.livemode for each in known)
+    counted = [each for each in known if each.account.livemode == mode and each.status != Status.DISCONNECTED]
+    title, is_any_open = "Stripe", any(each.status not in KEY_TROUBLE for each in counted)
+    if not counted:
+        yield Finding(
+            Level.REFUSAL,
+            title,
+            "Connect a Stripe account first: without one there is no revenue to compare. Or choose another goal.",
+        )
+    for each in counted:
+        if each.status in UNREAD:
+            _, sentence, cure = UNREAD[each.status]
+            level = Level.WARNING if is_any_open else Level.REFUSAL
+            yield Finding(level, title, f"The payments of {each.account} are missing. {sentence} {cure}")
+        else:
+            yield Finding(Level.FINE, title, f"{each.account} is connected.")
 
 
 def _goals(test: SplitTest, now: dt.datetime) -> Iterator[Finding]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from revenue.models import Connection
 from sites.models import Site
 from splittests import addresses
 from splittests.guards import Level, StartError, check, findings
 from splittests.models import SplitTest, State
 from splittests.probing import Answer, ProbeError, probe
 from tests.factories import MembershipFactory, SiteFactory, send_event, send_hit
-from tests.splittests.selling import NOON, connected, made
+from tests.splittests.selling import NOON, connected, made, paid
 
 NOW = NOON + dt.timedelta(hours=1)
 PAGES: dict[str, tuple[int, str]] = {
@@ -111,7 +112,31 @@ def test_revenue_may_be_a_metric_alone(draft: Make, shop: Site) -> None:
     test = draft()
     test.metrics.create(name="Revenue", goal="revenue")
     assert "Connect a Stripe account" in told(test, Level.REFUSAL)
+    account = connected(shop, "acct_1", True)
+    assert told(test, Level.REFUSAL) == ""
+    paid(account, send_hit(shop, "/pricing", at=NOON), 1000, currency="usd")
+    assert "Nobody has paid in EUR in the last 30 days, but in USD." in told(test, Level.WARNING)
+    paid(account, send_hit(shop, "/pricing", at=NOON), 1000)
+    assert told(test, Level.WARNING) == ""
+
+
+def test_an_account_that_is_not_read_brings_no_revenue(draft: Make, shop: Site) -> None:
+    test = draft(goal="revenue")
     connected(shop, "acct_1", True)
+    connected(shop, "acct_of_test_mode", False)
+    for status, level in (
+        ("auth_failed", Level.REFUSAL),
+        ("key_unreadable", Level.REFUSAL),
+        ("degraded", Level.WARNING),
+    ):
+        Connection.objects.filter(account__livemode=True).update(status=status)
+        assert "The payments of acct_1 (live) are missing." in told(test, level)
+        assert "acct_of_test_mode" not in told(test, Level.FINE)
+    Connection.objects.update(status="throttled")
+    assert "acct_1 (live) is connected." in told(test, Level.FINE)
+    Connection.objects.update(status="auth_failed")
+    connected(shop, "acct_2", True)
+    assert "Stripe refuses the key." in told(test, Level.WARNING)
     assert told(test, Level.REFUSAL) == ""
 
 
