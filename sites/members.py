@@ -23,8 +23,9 @@ MAY = {
 
 
 def all_that(role: Role) -> str:
-    """Say what somebody with this role may, with all that the lower ones may."""
-    return "; ".join(MAY[each] for each in Role if each <= role)
+    """Say in a sentence what somebody with this role may, with all that the lower ones may."""
+    article = "A" if role == Role.VIEWER else "An"
+    return f"{article} {role.label.lower()} {'; '.join(MAY[each] for each in Role if each <= role)}."
 
 
 class LastOwnerError(Exception):

@@ -39,13 +39,17 @@ class SessionStore(DatabaseStore):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where somebody is logged in. `name` stands for the session's key, which would let anybody in who read it."""
+    """Where somebody is logged in. `is_recent` says that it may be in use just now.
+
+    `name` stands for the session's key, which would let anybody in who read it.
+    """
 
     name: str
     browser: str
     system: str
     begun_at: dt.datetime | None
     seen_at: dt.datetime | None
+    is_recent: bool
     is_this: bool
 
 
@@ -64,7 +68,8 @@ def see(request: HttpRequest) -> None:
 
 def devices(request: HttpRequest, user: User) -> list[Device]:
     """The sessions of the user that have not ended, the last used first."""
-    rows = Session.objects.filter(user=user, expire_date__gt=timezone.now())
+    now = timezone.now()
+    rows = Session.objects.filter(user=user, expire_date__gt=now)
     return [
         Device(
             _name(row.session_key),
@@ -72,6 +77,7 @@ def devices(request: HttpRequest, user: User) -> list[Device]:
             row.system,
             row.begun_at,
             row.seen_at,
+            row.seen_at is not None and (now - row.seen_at).total_seconds() < SEEN_EVERY,
             row.session_key == request.session.session_key,
         )
         for row in sorted(rows, key=lambda row: row.seen_at or row.expire_date, reverse=True)

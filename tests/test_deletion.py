@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.test import Client
@@ -16,8 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from revenue import forgetting
+from revenue import tasks as revenue_tasks
 from revenue.models import Attribution, Connection, FormerDecision, StripeAccount
-from sites import deletion
+from sites import deletion, tasks
 from sites.audit import COMMAND_LINE
 from sites.deletion import SETTLED, delete_by_owner, erase, pointing_at, remove
 from sites.members import NotYoursError
@@ -205,7 +207,7 @@ def unknown(client: Client, key: str, token: str, link: str) -> list[object]:
 
 
 def test_it_is_gone_at_once_for_everybody_and_the_log_says_who_did_it(
-    owner_client: Client, client: Client, site: Site
+    owner_client: Client, client: Client, admin_client: Client, site: Site
 ) -> None:
     send_hit(site)
     token, link = issue(site, "Sheet", ApiToken.Scope.TRAFFIC), share(site, "Board", "").token
@@ -224,6 +226,10 @@ def test_it_is_gone_at_once_for_everybody_and_the_log_says_who_did_it(
     assert unknown(client, site.key, token, link) == unknown(Client(), "nobodyskey23", "hl_nobody", "nobodys-link")
     entry = AuditEntry.objects.get(action="site_deleted")
     assert (entry.actor, entry.domain, entry.site_id) == ("owner@example.com", "shop.example", site.pk)
+    for page in ("auditentry_changelist", "sitedeletion_changelist"):
+        assert "shop.example" in admin_client.get(reverse(f"admin:sites_{page}")).content.decode()
+    # The site that it names is no more.
+    assert admin_client.get(reverse("admin:sites_auditentry_change", args=[entry.pk])).status_code == 200
 
 
 def test_the_same_domain_may_be_added_again_while_the_deletion_is_under_way(owner_client: Client, site: Site) -> None:
@@ -234,8 +240,12 @@ def test_the_same_domain_may_be_added_again_while_the_deletion_is_under_way(owne
     assert again.key != site.key
     view = send_hit(again)
     assert "1" in owner_client.get("/shop.example/live/").content.decode()
-    forget(timezone.now() + LATER)
+    SiteDeletion.objects.update(removed_at=timezone.now() - LATER)
+    for task in (tasks.erase_deleted, revenue_tasks.forget_deleted):
+        assert task.name in {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
+        task()
     assert [row.id for row in View.objects.all()] == [view]
+    assert not SiteDeletion.objects.exists()
     assert [entry.action for entry in AuditEntry.objects.filter(site=again)] == ["site_added"]
 
 

@@ -53,13 +53,14 @@ def send_link(change: EmailConfirmationHMAC) -> bool:
 
 def tell_old(old: str, new: str) -> bool:
     """Mail to the old address that it is that no more; tell whether the mail server took it."""
-    told = {"old": old, "new": new, "server": settings.BASE_URL}
+    told = {"old": old, "new": new}
     return _send("Your e-mail address was changed", "accounts/email_changed_mail.txt", told, old)
 
 
 def _send(subject: str, template: str, told: dict[str, str], to: str) -> bool:
     try:
-        EmailMessage(f"{subject} in Humblytics", render_to_string(template, told), to=[to]).send()
+        text = render_to_string(template, {**told, "server": settings.BASE_URL})
+        EmailMessage(f"{subject} in Humblytics", text, to=[to]).send()
     except (smtplib.SMTPException, OSError) as error:
         # The error's own text may hold the address.
         log.warning("%s was not sent: %s", template, type(error).__name__)

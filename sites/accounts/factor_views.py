@@ -21,9 +21,10 @@ class _SecondFactor(AuthenticateView):  # type: ignore[misc]
     template_name = "accounts/second_factor.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        passkeys = Authenticator.objects.filter(user=self.stage.login.user, type=Authenticator.Type.WEBAUTHN)
+        kinds = set(Authenticator.objects.filter(user=self.stage.login.user).values_list("type", flat=True))
+        has = {"has_app": Authenticator.Type.TOTP in kinds, "has_passkey": Authenticator.Type.WEBAUTHN in kinds}
         # allauth means this server by `site`; the templates mean one of the user's.
-        return {**super().get_context_data(**kwargs), "site": None, "has_passkey": passkeys.exists()}
+        return {**super().get_context_data(**kwargs), **has, "site": None}
 
 
 class _Confirm(ReauthenticateView):  # type: ignore[misc]

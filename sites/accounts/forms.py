@@ -12,6 +12,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
+from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
 from django.core.exceptions import ValidationError
 
@@ -84,6 +85,19 @@ class NewPasswordForm(forms.Form):
         password: str = self.cleaned_data["password"]
         validate_password(password, self._user)
         return password
+
+
+class NewPasswordTwiceForm(SetPasswordForm):  # type: ignore[type-arg]
+    """Another password, after a link that was mailed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["new_password1"].help_text = " ".join(password_validators_help_texts())
+        self.fields["new_password2"].label, self.fields["new_password2"].help_text = "The same once more", ""
+
+
+class ChangePasswordForm(NewPasswordTwiceForm, PasswordChangeForm):
+    """Another password, for who knows the one before."""
 
 
 def _for_code(field: forms.Field) -> None:

@@ -21,7 +21,7 @@ from kombu.exceptions import OperationalError
 from sites import members, sessions, tasks
 from sites.access import signed_in
 from sites.accounts import confirmation, email_change, limits
-from sites.accounts.forms import EmailForm, ResetForm
+from sites.accounts.forms import ChangePasswordForm, EmailForm, NewPasswordTwiceForm, ResetForm
 from sites.audit import Action, note
 from sites.models import Membership, Session, Site, User
 
@@ -83,6 +83,7 @@ def forgotten(request: HttpRequest) -> HttpResponse:
 
 class _NewPassword(PasswordResetConfirmView):
     template_name = "accounts/new_password.html"
+    form_class = NewPasswordTwiceForm
     success_url = reverse_lazy("login")
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -120,6 +121,7 @@ def account(request: HttpRequest) -> HttpResponse:
 
 class _ChangePassword(PasswordChangeView):
     template_name = "accounts/change_password.html"
+    form_class = ChangePasswordForm
     success_url = reverse_lazy("account")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
