@@ -398,9 +398,16 @@ def _decision_row(charge: Charge, model: Model, decision: Decision, now: dt.date
 
 
 def _must_stay(earlier: Attribution, decision: Decision, visits: Iterable[SeenVisit]) -> bool:
-    """Tell whether the earlier decision knew what has been deleted for its age since, so that it cannot be bettered."""
-    if earlier.carried_id != decision.carried.text or earlier.reason in NOTHING_SEEN:
+    """Tell whether the earlier decision knew more: what has been deleted for its age, or is not connected any more."""
+    if earlier.carried_id != decision.carried.text:
         return False
+    if earlier.reason == Reason.BOT:
+        return decision.reason in NOTHING_SEEN
+    if earlier.reason in NOTHING_SEEN:
+        return False
+    if decision.reason is Reason.OTHER_SITE:
+        # Its site was disconnected. What an account had earned for a site until then stays with it.
+        return not earlier.reason
     if decision.reason:
         return decision.reason in NOTHING_SEEN
     return not earlier.reason and earlier.visit_id not in {visit.id for visit in visits}

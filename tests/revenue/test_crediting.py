@@ -12,12 +12,14 @@ from django.core.management import call_command
 from django.test import Client
 
 from revenue import tasks
+from revenue.connecting import connect, disconnect
+from revenue.crediting import decide_anew
 from revenue.models import Attribution, AttributionRules, Charge, Connection
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.world import World
 from revenue.sync import Report
 from sites.models import Site
-from tests.factories import CHROME, PLAIN, collect
+from tests.factories import CHROME, PLAIN, SiteFactory, collect
 from tests.revenue.conftest import moment, seen
 from tests.revenue.shopping import subscribe
 from tracking.models import BotView, View, Visit
@@ -176,6 +178,12 @@ def test_a_payment_on_a_view_that_was_refused_as_a_bots_says_so(
 
     assert reasons() == ["bot"]
     assert not View.objects.exists()
+    # What refused it is forgotten after a week, the payment's reason is not.
+    forget_visitors(moment(world) + 8 * DAY)
+    assert not BotView.objects.exists()
+    call_command("attribute_revenue")
+
+    assert reasons() == ["bot"]
 
 
 def test_bots_views_are_forgotten_after_a_week(site: Site, world: World) -> None:
@@ -210,6 +218,21 @@ def test_history_is_credited_again_and_the_difference_told(
     assert {change["model"] for change in told["accounts"][0]["changes"]} == {"last_non_direct", "first"}
     assert sorted(reasons()) == ["Letter", "no_id"]
     assert attribute(capsys, "--dry-run") == (0, {"dry_run": True, "accounts": [_account([])]})
+
+
+def test_what_was_credited_stays_when_the_site_is_disconnected(
+    run: Run, buy: Buy, site: Site, account: Account, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where another site goes on reading the account."""
+    other = SiteFactory(domain="other.example")
+    connect(other, account.secret_key, moment(world))
+    buy(metadata={"humblytics_view_id": str(seen(site, moment(world), source="Letter").id)})
+    run()
+    disconnect(Connection.objects.get(site=site))
+    decide_anew(Connection.objects.get(site=other).account)
+
+    assert attribute(capsys)[1]["accounts"][0]["changes"] == []
+    assert reasons() == ["Letter"]
 
 
 def _account(changes: list[dict[str, Any]]) -> dict[str, Any]:
