@@ -1,7 +1,7 @@
 """The headline figures of money as people read them, with what has changed since the period they are compared with."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from revenue.money import format_money, mean
 from revenue.stats import Totals
@@ -9,6 +9,8 @@ from tracking.figures import change_of
 
 # The totals of a period, and its visitors.
 Counted = tuple[Totals, int]
+# Minor units by currency: fees are taken in those that the accounts settle in.
+Fees = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +24,20 @@ class Figure:
     note: str = ""
 
 
-def figures(counted: Counted, earlier: Counted | None, fees: str) -> list[Figure]:
-    """Give all figures; without `earlier` they are compared with nothing. `fees` are written already."""
+def figures(counted: Counted, earlier: Counted | None, fees: Fees, fees_before: Fees | None) -> list[Figure]:
+    """Give all figures; without `earlier` they are compared with nothing."""
     currency = counted[0].currency
 
     def money(minor: int) -> str:
         return format_money(minor, currency)
 
-    totals, _ = counted
+    totals, before = counted[0], earlier[0] if earlier else None
     payments = _figure("Payments", counted, earlier, lambda of: of[0].orders, lambda number: f"{number:,}")
-    if totals.renewals:
-        payments = Figure(
-            *(payments.label, payments.value, payments.change, payments.direction),
-            note=f"{totals.renewals:,} renewal{'s' if totals.renewals > 1 else ''} of {money(totals.renewed)} in it",
-        )
+    if totals.renewals or (before and before.renewals):
+        told = f"{totals.renewals:,} renewal{'' if totals.renewals == 1 else 's'} of {money(totals.renewed)} in it"
+        if before:
+            told = f"{payments.note}; {told}, from {before.renewals:,} of {money(before.renewed)}"
+        payments = replace(payments, note=told)
     return [
         _figure("Net revenue", counted, earlier, lambda of: of[0].net, money),
         _figure("Gross revenue", counted, earlier, lambda of: of[0].gross, money),
@@ -45,8 +47,28 @@ def figures(counted: Counted, earlier: Counted | None, fees: str) -> list[Figure
         _figure("Conversion rate", counted, earlier, _conversions, lambda rate: f"{rate / 100:.2f}%"),
         _figure("Refunded", counted, earlier, lambda of: of[0].refunded, money, is_good=False),
         _figure("Disputed", counted, earlier, lambda of: of[0].disputed, money, is_good=False),
-        Figure("Stripe’s fees", fees or "–"),
+        _fees(fees, fees_before),
     ]
+
+
+def _fees(now: Fees, before: Fees | None) -> Figure:
+    """Fees of one currency are compared; of several no sum can be made."""
+    label = "Stripe’s fees"
+    currencies = {currency for of in (now, before or {}) for currency, amount in of.items() if amount}
+    if len(currencies) != 1:
+        return Figure(label, added_up(now) or "–")
+    (currency,) = currencies
+    paid = now.get(currency, 0)
+    if before is None:
+        return Figure(label, format_money(paid, currency))
+    earlier = before.get(currency, 0)
+    change = change_of(paid, earlier, is_good=False)
+    return Figure(label, format_money(paid, currency), *change, note=f"from {format_money(earlier, currency)}")
+
+
+def added_up(amounts: Mapping[str, int]) -> str:
+    """Write amounts of several currencies, which no sum can be made of."""
+    return " + ".join(format_money(amount, currency) for currency, amount in amounts.items() if amount)
 
 
 def _conversions(of: Counted) -> int | None:

@@ -79,6 +79,7 @@ def named_lines(
         {name} AS (
             SELECT line.kind, {amount} AS amount, {currency} AS currency, {is_open} AS is_open, line.occurred_at,
                    line.account_id, line.key, line.charge, line.booked_at, decision.decided_at,
+                   line.balance_transaction = '' AS is_unbooked,
                    decision.reason AS decided, decision.site_id AS decided_for,
                    CASE WHEN decision.reason IS NULL OR decision.reason <> '' THEN 'nobody'
                         WHEN decision.site_id = %(site)s THEN 'site'

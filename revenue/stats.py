@@ -76,6 +76,7 @@ class Totals:
     attributed: int = 0
     unattributed: int = 0
     elsewhere: int = 0
+    unbooked: int = 0
     reasons: tuple[Unattributed, ...] = ()
 
     @property
@@ -151,7 +152,7 @@ class Payments:
 MOST_FINDINGS = 50
 COUNTED = (
     *("gross", "refunded", "disputed", "failed", "fees", "orders", "renewals", "renewed", "purchases"),
-    *("attributed", "unattributed", "elsewhere"),
+    *("attributed", "unattributed", "elsewhere", "unbooked"),
 )
 FIGURES = ("gross", "refunded", "disputed", "net", "orders", "visitors")
 
@@ -264,7 +265,9 @@ def totals(asked: Asked, model: Model, basis: Basis = AS_PAID) -> list[Totals]:
                coalesce(-sum(amount) FILTER (WHERE kind = 'payment_failure'), 0)::bigint AS failed,
                coalesce(-sum(amount) FILTER (WHERE kind = 'fee'), 0)::bigint AS fees,
                count(*) FILTER (WHERE kind = 'charge' AND is_renewal) AS renewals,
-               coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture') AND is_renewal), 0)::bigint AS renewed
+               coalesce(sum(amount) FILTER (WHERE kind IN ('charge', 'capture') AND is_renewal), 0)::bigint AS renewed,
+               coalesce(sum(amount) FILTER (WHERE is_unbooked AND kind NOT IN ('fee', 'pending')), 0)::bigint
+                   AS unbooked
         FROM lines GROUP BY currency, is_open, decided, decided_for, is_alone ORDER BY orders DESC, decided
         """,
         parameters,
@@ -272,8 +275,9 @@ def totals(asked: Asked, model: Model, basis: Basis = AS_PAID) -> list[Totals]:
     sums: dict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
     reasons: dict[tuple[str, bool], list[Unattributed]] = defaultdict(list)
     for currency, is_open, decided, decided_for, is_alone, gross, refunded, disputed, net, orders, *others in found:
-        failed, fees, renewals, renewed = others
+        failed, fees, renewals, renewed, unbooked = others
         of = sums[currency, is_open]
+        of.update(unbooked=unbooked)
         if decided == "" and decided_for != asked.site.pk:
             of.update(elsewhere=net)
             continue

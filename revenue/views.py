@@ -1,5 +1,5 @@
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import dropwhile
 from typing import Any
 
@@ -14,7 +14,7 @@ from revenue import changes as changed
 from revenue import coverage as covering
 from revenue import questions, stats, tables
 from revenue.attribution import Model
-from revenue.figures import Figure, figures
+from revenue.figures import Figure, added_up, figures
 from revenue.money import format_money, format_short
 from revenue.questions import Question
 from revenue.stats import Totals
@@ -300,9 +300,9 @@ def _totals(site: Site, about: Question) -> dict[str, Any]:
         "is_test_money": not any(each.account.livemode for each in connected),
         "as_of": stats.as_of(connected),
         "differences": stats.differences(connected),
-        "unmatched": _added_up(stats.unmatched_movements(site, about.visits.period)),
+        "unmatched": added_up(stats.unmatched_movements(site, about.visits.period)),
         "unread": stats.unread(connected),
-        "outside": _added_up(told),
+        "outside": added_up(told),
         "unpaid": stats.unpaid_checkouts(site, about.visits.period),
         "state": stats.fingerprint(site),
     }
@@ -338,17 +338,16 @@ def _currencies(about: Question) -> list[tuple[str, str, str, bool]]:
 def _figures(about: Question) -> list[Figure]:
     """Give the figures of the question's currency, compared with the period that it is to be compared with."""
     now = _in_currency(about.totals, about.currency), visitors(about.asked)
-    earlier = None
+    earlier = fees_before = None
     if about.visits.versus != "none":
         against = compared(about.asked, about.asked.until or timezone.now(), about.visits.against)
         before = stats.totals(against, about.model, about.basis)
-        earlier = _in_currency(before, about.currency), visitors(against)
-    return figures(now, earlier, _added_up({row.currency: row.fees for row in about.totals}))
+        earlier, fees_before = (_in_currency(before, about.currency), visitors(against)), _fees(before)
+    return figures(now, earlier, _fees(about.totals), fees_before)
 
 
-def _added_up(amounts: Mapping[str, int]) -> str:
-    """Write amounts of several currencies, which no sum can be made of."""
-    return " + ".join(format_money(amount, currency) for currency, amount in amounts.items() if amount)
+def _fees(found: Sequence[Totals]) -> dict[str, int]:
+    return {row.currency: row.fees for row in found if not row.is_open}
 
 
 def _in_currency(found: list[Totals], currency: str) -> Totals:

@@ -103,6 +103,7 @@ def test_totals_are_apart_by_currency_and_say_what_is_not_attributed(
         attributed=7_500,
         unattributed=510,
         elsewhere=9_999,
+        unbooked=18_009,
         reasons=(
             Unattributed(Reason.NO_ID, 1, 0),
             Unattributed(Reason.UNKNOWN, 1, 500),
@@ -110,7 +111,7 @@ def test_totals_are_apart_by_currency_and_say_what_is_not_attributed(
             Unattributed(None, 0, -60),
         ),
     )
-    dollar = Totals("usd", gross=800, orders=1, purchases=1, attributed=800)
+    dollar = Totals("usd", gross=800, orders=1, purchases=1, attributed=800, unbooked=800)
     assert found == [euro, dollar]
     assert (euro.net, euro.account_net, euro.average) == (8_010, 18_009, 3_514)
 

@@ -53,6 +53,30 @@ def test_a_movement_of_a_type_never_seen_is_unexplained_too(run: Run, buy: Buy, 
     assert "<strong>Unmatched</strong>: €46.00 moved on Stripe’s balance" in text()
 
 
+def test_what_is_not_booked_on_stripes_balance_yet_is_not_reconciled(
+    run: Run, buy: Buy, text: Callable[..., str]
+) -> None:
+    buy(5_000)
+    buy(700)
+    run()
+    LedgerLine.objects.filter(kind="charge", amount=700).update(balance_transaction="")
+    shown = text()
+    assert "<strong>Not on Stripe’s balance yet</strong>: €7.00 of it." in shown
+    assert "reconciled to the cent" not in shown
+
+
+def test_what_was_paid_in_another_currency_is_named_beside_the_total(
+    run: Run, buy: Buy, text: Callable[..., str]
+) -> None:
+    buy(5_000)
+    buy(5_000)
+    buy(900, "usd")
+    run()
+    shown = text()
+    assert "Stripe’s total <strong>€100.00</strong>" in shown
+    assert "Paid in USD, and not in it: <strong>$9.00</strong> of 1 payment." in shown
+
+
 def test_what_the_last_proof_found_is_listed(run: Run, buy: Buy, text: Callable[..., str], world: World) -> None:
     buy()
     run()

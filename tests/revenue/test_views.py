@@ -35,7 +35,7 @@ def pay(connection: Connection, charge: str, amount: int, currency: str = "eur",
     now = timezone.now()
     LedgerLine.objects.create(
         account=connection.account, key=f"charge:{charge}:gross", kind="charge", amount=amount,
-        currency=currency, occurred_at=now, charge=charge,
+        currency=currency, occurred_at=now, charge=charge, balance_transaction=f"txn_{charge}",
     )  # fmt: skip
     Attribution.objects.create(
         account=connection.account, charge=charge, model="last_non_direct", rules_version=1, decided_at=now,
@@ -91,6 +91,19 @@ def test_a_panel_shows_money_and_visitors(owner_client: Client, paid: Connection
     assert "Germany" in owner_client.get(f"{PAGE}countries/").content.decode()
 
 
+def test_renewals_and_fees_are_compared_too(owner_client: Client, paid: Connection) -> None:
+    for charge, amount, fee, days in [("ch_3", 900, 50, 0), ("ch_4", 800, 40, 40), ("ch_5", 800, 0, 41)]:
+        pay(paid, charge, amount, reason=Reason.RENEWAL, is_renewal=True)
+        at = timezone.now() - dt.timedelta(days=days)
+        LedgerLine.objects.filter(charge=charge).update(occurred_at=at)
+        of_fee = {"key": f"fee:{charge}", "kind": "fee", "amount": -fee, "currency": "eur", "charge": charge}
+        LedgerLine.objects.create(account=paid.account, occurred_at=at, balance_transaction=f"txn_{charge}", **of_fee)
+    shown = {each.label: each for each in owner_client.get(f"{PAGE}totals/?period=30d").context["figures"]}
+    assert shown["Payments"].note == "from 2; 1 renewal of €9.00 in it, from 2 of €16.00"
+    fees = shown["Stripe’s fees"]
+    assert (fees.value, fees.note, fees.direction) == ("€0.50", "from €0.40", "bad")
+
+
 def test_the_chart_can_be_had_by_other_spans_compared_and_as_a_file(
     owner_client: Client, site: Site, paid: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +142,8 @@ def test_another_currency_is_chosen_and_never_added(owner_client: Client, site: 
     pay(paid, "ch_3", 700, "usd", site=site, channel="Direct")
     euro = owner_client.get(PAGE).content.decode()
     assert 'id="currency-usd" href="?period=30d&amp;currency=usd"' in euro
-    assert "$7.00" not in euro
+    # Beside the total, and in none.
+    assert euro.count("$7.00") == euro.count("and not in it: <strong>$7.00</strong>") == 1
     dollar = owner_client.get(f"{PAGE}?currency=usd").content.decode()
     assert "Stripe’s total <strong>$7.00</strong>" in dollar
     assert "currency=usd" in dollar
