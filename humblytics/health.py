@@ -22,6 +22,11 @@ from tracking.wire import Message, Receive, Send, answer
 PATIENCE_SECONDS = 5.0
 # Whoever asks more often is told the same: a question is a write, although of nothing.
 FRESH_SECONDS = 1.0
+FIXES = {
+    "database": "Start PostgreSQL, or correct DATABASE_URL.",
+    "migrations": "Run manage.py migrate.",
+    "recorder": "Restart this web process.",
+}
 
 
 class _Schema:
@@ -32,15 +37,15 @@ class _Schema:
 @login_not_required
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Tell whether the database answers and has every migration; to strangers, nothing more."""
+    """Tell whether the database answers and has every migration, else what to do; to strangers, nothing more."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         _Schema.is_there = _Schema.is_there or _is_migrated()
     except (DatabaseError, ImproperlyConfigured):
-        return JsonResponse({"database": "away"}, status=503)
+        return JsonResponse({"database": "away", "fix": FIXES["database"]}, status=503)
     if not _Schema.is_there:
-        return JsonResponse({"database": "ok", "migrations": "missing"}, status=503)
+        return JsonResponse({"database": "ok", "migrations": "missing", "fix": FIXES["migrations"]}, status=503)
     return JsonResponse({"database": "ok", "migrations": "ok"})
 
 
@@ -68,7 +73,7 @@ class Readiness:
 
         await self._django(scope, receive, keep)
         if told[0]["status"] == 200 and not await self._is_recorder_alive():
-            body = json.dumps({"database": "ok", "recorder": "stalled"}).encode()
+            body = json.dumps({"database": "ok", "recorder": "stalled", "fix": FIXES["recorder"]}).encode()
             await answer(send, 503, [(b"content-type", b"application/json")], body)
             return
         for message in told:

@@ -436,9 +436,8 @@ def payments(
             LEFT JOIN revenue_charge charge
               ON charge.account_id = lines.account_id AND charge.stripe_id = lines.charge
             WHERE kind = 'charge' AND credit <> 'elsewhere'
-              AND (%(search)s = '' OR %(search)s IN (
-                      lines.charge, charge.payment_intent, (value).view_id::text, (value).carried_id
-                  ) OR EXISTS (
+              AND (%(search)s = '' OR %(search)s IN (lines.charge, charge.payment_intent)
+                  OR lower(%(search)s) IN ((value).view_id::text, lower((value).carried_id)) OR EXISTS (
                       SELECT FROM revenue_checkoutsession session
                       WHERE session.account_id = lines.account_id AND session.stripe_id = %(search)s
                         AND session.payment_intent = charge.payment_intent

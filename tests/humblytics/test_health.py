@@ -33,7 +33,10 @@ def test_a_migration_that_is_not_applied_is_told_without_its_name(client: Client
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'revenue'")
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"database": "ok", "migrations": "missing"})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"database": "ok", "migrations": "missing", "fix": "Run manage.py migrate."},
+    )
 
 
 def test_once_migrated_the_migrations_are_not_compared_again(client: Client, django_assert_num_queries: Any) -> None:
@@ -48,7 +51,8 @@ def test_a_database_that_is_away_is_told_without_where_it_is(client: Client, mon
 
     monkeypatch.setattr(connection, "cursor", away)
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"database": "away"})
+    told = {"database": "away", "fix": "Start PostgreSQL, or correct DATABASE_URL."}
+    assert (answer.status_code, answer.json()) == (503, told)
 
 
 async def well(scope: Any, receive: Any, send: Any) -> None:
@@ -101,7 +105,8 @@ def test_a_recorder_that_is_cut_off_is_not_ready(error: Exception) -> None:
         readiness = Readiness(well, Recorder(database))
         return [await ask(readiness) for _ in range(5)]
 
-    assert set(map(str, asyncio.run(run()))) == {"(503, {'database': 'ok', 'recorder': 'stalled'})"}
+    stalled = {"database": "ok", "recorder": "stalled", "fix": "Restart this web process."}
+    assert all(answer == (503, stalled) for answer in asyncio.run(run()))
     # Strangers who ask again at once do not make it try again.
     assert database.asked == 1
 

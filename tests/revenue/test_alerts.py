@@ -10,6 +10,7 @@ import pytest
 from django.core import mail
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
+from django.core.management import call_command
 from django.db import connection as database
 from django.utils import timezone
 
@@ -88,6 +89,14 @@ def test_no_success_for_hours_is_told_and_a_short_trouble_is_not(site: Site, run
     send_alerts(synced_at + 6 * HOUR + dt.timedelta(minutes=1))
     (told,) = mail.outbox
     assert f"not read since {synced_at:%-d %B %Y, %H:%M} UTC. Stripe cannot be reached" in told.body
+
+
+def test_the_command_tells_too_where_no_worker_runs(site: Site, run: Any, sandbox: SandboxServer) -> None:
+    run()
+    sandbox.faults.always(faults.key_refused())
+    with pytest.raises(SystemExit):
+        call_command("sync_revenue", site.domain)
+    assert subjects() == ["shop.example: Stripe is not read any more"]
 
 
 def test_a_key_that_was_removed_on_purpose_is_no_incident(site: Site, connection: Connection) -> None:

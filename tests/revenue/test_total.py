@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from revenue.models import BalanceTransaction, Finding, LedgerLine
+from revenue.connecting import disconnect
+from revenue.models import BalanceTransaction, Connection, Finding, LedgerLine
 from revenue.sandbox import faults
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import SandboxServer
@@ -75,6 +76,17 @@ def test_what_was_paid_in_another_currency_is_named_beside_the_total(
     shown = text()
     assert "Stripe’s total <strong>€100.00</strong>" in shown
     assert "Paid in USD, and not in it: <strong>$9.00</strong> of 1 payment." in shown
+
+
+def test_an_account_that_is_disconnected_is_said_to_be(
+    run: Run, buy: Buy, text: Callable[..., str], connection: Connection
+) -> None:
+    buy(5_000)
+    run()
+    disconnect(connection)
+    shown = text()
+    assert "is disconnected: nothing new is read from it. What was read until then stays." in shown
+    assert "Stripe’s total <strong>€50.00</strong>" in shown
 
 
 def test_what_the_last_proof_found_is_listed(run: Run, buy: Buy, text: Callable[..., str], world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from revenue.alerts import send_alerts
 from revenue.models import Connection
 from revenue.sync import LockedError, Report, sync
 from sites.models import Site
@@ -56,6 +57,8 @@ class Command(BaseCommand):
                     self.stderr.write(f"{name} {lead}: {each.kind.label}: {each.subject} ({each.detail})")
                 outcomes.add(_outcome(report))
                 reports.append(report)
+        # Where no worker runs, nobody else would tell.
+        send_alerts(timezone.now())
         self._write(reports, json)
         status = outcomes.pop() if len(outcomes) == 1 else IN_PART if outcomes else DONE
         if status != DONE:
