@@ -58,6 +58,13 @@ def replicated() -> list[str]:
     return [model._meta.db_table for model in REPLICATED]
 
 
+ONE_BY_ONE = "citus.multi_shard_modify_mode=sequential"
+IS_ONE_BY_ONE = f"""
+SELECT FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
+WHERE datname = current_database() AND '{ONE_BY_ONE}' = ANY(setconfig)
+"""
+
+
 class NoCitusError(Exception):
     """The database has no Citus; the message says what to do."""
 
@@ -81,6 +88,12 @@ def plan() -> list[Step]:
     group = known[first].group if first in known else None
     return [
         Step("Citus is installed", "CREATE EXTENSION citus", _is_installed()),
+        # A site is deleted in one transaction with what is on every machine: Citus does not do that on several at once.
+        Step(
+            "what changes on several machines changes on one after the other",
+            f"ALTER DATABASE {connection.ops.quote_name(_name())} SET {ONE_BY_ONE.replace('=', ' = ')}",
+            bool(_rows(IS_ONE_BY_ONE)),
+        ),
         *(
             Step(
                 f"{table} is on every machine",
@@ -128,6 +141,11 @@ def _known() -> dict[str, _Spread]:
         return {}
     rows = _rows("SELECT table_name::text, citus_table_type, distribution_column, colocation_id FROM citus_tables")
     return {table: _Spread(*spread) for table, *spread in rows}
+
+
+def _name() -> str:
+    ((name,),) = _rows("SELECT current_database()")
+    return str(name)
 
 
 def _is_installed() -> bool:

@@ -14,8 +14,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from django.db import models, transaction
-from django.db.models import Case, Exists, OuterRef, Q, When
-from django.db.models.functions import Cast
+from django.db.models import Exists, OuterRef, Q
 
 from revenue import attribution, history
 from revenue.attribution import Carried, Decision, Evidence, Model, Reason, SeenView, SeenVisit
@@ -118,13 +117,9 @@ def _reopened(account: StripeAccount, now: dt.datetime, again: bool) -> models.Q
     carrying = bills.filter(
         ~Q(invoice_view_id="") | ~Q(subscription_view_id="") | Q(~Q(subscription=""), Exists(begun))
     )
-    # What these carry is the id of a view. The sites are named so that the index, which begins with them, is used.
-    view_id = Case(When(reason__in=UNSEEN, then=Cast("carried_id", models.UUIDField())))
-    views = View.objects.filter(site__in=list(Site.objects.values_list("pk", flat=True)), id=OuterRef("wanted"))
-    arrived = decided.annotate(wanted=view_id).filter(Exists(views))
     is_open = (
         Q(Exists(decided.filter(outdated | Q(reason=Reason.WAITING))))
-        | Q(Exists(arrived), created_at__gt=now - attribution.WINDOW)
+        | Q(stripe_id__among=_arrived(_decisions(account).filter(is_recent)), created_at__gt=now - attribution.WINDOW)
         | Q(Exists(decided.filter(reason=Reason.NO_SESSION)), ~Q(payment_intent=""), Exists(sessions) | Exists(bills))
         | Q(
             Exists(decided.filter(reason=Reason.NO_ID)),
@@ -132,6 +127,21 @@ def _reopened(account: StripeAccount, now: dt.datetime, again: bool) -> models.Q
         )
     )
     return _paid(account).filter(is_open, stripe_id__in=unsettled.values("charge"))
+
+
+def _arrived(decisions: models.QuerySet[Attribution]) -> list[str]:
+    """Give the payments that were decided about without a view which is there by now.
+
+    The views are asked for apart, since they may be on other machines than the decisions.
+    """
+    carried = dict(decisions.filter(reason__in=UNSEEN).values_list("charge", "carried_id"))
+    wanted = {charge: uuid.UUID(text) for charge, text in carried.items()}
+    if not wanted:
+        return []
+    # The sites are named so that the index, which begins with them, is used.
+    sites = list(Site.objects.values_list("pk", flat=True))
+    found = set(View.objects.filter(site__in=sites, id__among=set(wanted.values())).values_list("id", flat=True))
+    return [charge for charge, view in wanted.items() if view in found]
 
 
 def _decisions(account: StripeAccount) -> models.QuerySet[Attribution]:

@@ -8,9 +8,6 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
-from django.db.models import F, Q
-from django.db.models.functions import Greatest
-
 from sites.models import ApiToken, Site
 
 # Lets people, and programs that look for leaked secrets, see whose it is.
@@ -58,18 +55,18 @@ def use(text: str, now: dt.datetime) -> Use:
     """Count a request with the token. Raise UnknownTokenError or TooManyRequestsError.
 
     All servers count together: how much of the bucket is left stands in the token's row, as the moment at which it
-    will be full again, and is changed where it is looked at, so that no number of requests at once gets past it.
+    will be full again, and is only changed from what was looked at, so that no number of requests at once gets past it.
     """
-    token = ApiToken.objects.select_related("site").filter(digest=digest(text)).first()
-    if token is None:
-        raise UnknownTokenError
     latest = now + (BURST - 1) * PAUSE
-    # GREATEST passes over what is NULL.
-    counted = ApiToken.objects.filter(Q(full_at=None) | Q(full_at__lte=latest), pk=token.pk).update(
-        full_at=Greatest(F("full_at"), now) + PAUSE, used_at=now
-    )
-    full_at = max(token.full_at or now, now)
-    if not counted:
-        raise TooManyRequestsError(max(full_at - latest, PAUSE))
-    full_in = full_at + PAUSE - now
-    return Use(token, max(BURST - -(-full_in // PAUSE), 0), full_in)
+    while True:
+        token = ApiToken.objects.select_related("site").filter(digest=digest(text)).first()
+        if token is None:
+            raise UnknownTokenError
+        full_at = max(token.full_at or now, now)
+        if full_at > latest:
+            raise TooManyRequestsError(max(full_at - latest, PAUSE))
+        # The moment is reckoned here, because Citus reckons none in an UPDATE.
+        unchanged = ApiToken.objects.filter(pk=token.pk, full_at=token.full_at)
+        if unchanged.update(full_at=full_at + PAUSE, used_at=now):
+            full_in = full_at + PAUSE - now
+            return Use(token, max(BURST - -(-full_in // PAUSE), 0), full_in)

@@ -1,4 +1,4 @@
-"""How PostgreSQL means to find the rows that a statement needs, and what its upserts call: told by the database itself.
+"""How PostgreSQL means to find the rows that a statement needs, and what it reckons: told by the database itself.
 
 A pattern over SQL text knows nothing of what follows from what. The planner does: of `a.site_id = 1 AND b.site_id =
 a.site_id` it says that each of both is looked up by the number.
@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from django.db import connection
 
+_CHANGES = re.compile(r"^\s*UPDATE\b|\bDO\s+UPDATE\b")
 # What differs from one run of a statement to the next.
 _VALUE = re.compile(r"'(?:[^']|'')*'(?:::[\w ]+(?:\[\])?)?|\b\d+\b")
 
@@ -73,7 +74,7 @@ class Watch:
             return
         with self._raw.cursor() as cursor:
             ((plan,),) = cursor.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement}").fetchall()
-            mutable = _mutable(cursor, statement) if re.search(r"\bDO\s+UPDATE\b", statement) else ()
+            mutable = _mutable(cursor, statement) if _CHANGES.search(statement) else ()
         self.told[shape] = Told(statement, self.where, tuple(_looks(plan[0]["Plan"], self.keys)), mutable)
 
 
@@ -111,14 +112,17 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _mutable(cursor: psycopg.Cursor[Any], statement: str) -> tuple[str, ...]:
-    """Name what the statement's upserts call that is not immutable: of a function's body PostgreSQL keeps the parsed
-    text, in which each function and operator is a number.
+    """Name what gives changed columns their values, in an upsert or an UPDATE, and is not immutable.
+
+    Of a function's body PostgreSQL keeps the parsed text, in which each function and operator is a number.
     """
     with cursor.connection.transaction():
         cursor.execute(f"CREATE FUNCTION pg_temp.probe() RETURNS void LANGUAGE sql BEGIN ATOMIC {statement}; END")
         ((tree,),) = cursor.execute("SELECT prosqlbody::text FROM pg_proc WHERE proname = 'probe'").fetchall()
         cursor.execute("DROP FUNCTION pg_temp.probe()")
     parts = re.findall(r":onConflictSet .*?:exclRelIndex", tree, re.DOTALL)
+    if not parts:
+        parts = re.findall(r":targetList .*?:override", tree, re.DOTALL)
     assert parts
     numbers = [int(number) for part in parts for number in re.findall(r":(?:funcid|opfuncid) (\d+)", part)]
     found = cursor.execute(

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Any, cast
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+
+from tracking.recorder import Parameters
 
 RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 10
@@ -21,7 +22,7 @@ class Pipe:
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._opening = asyncio.Lock()
 
-    async def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    async def execute(self, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """Run and commit. Raise psycopg.Error; the next call tries a new connection if this one is broken."""
         opened = await self._open()
         # Prepared on its first use: planning the recorder's statement costs more than running it.

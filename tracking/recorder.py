@@ -7,7 +7,7 @@ import asyncio
 import datetime as dt
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,16 +21,20 @@ from tracking.sources import Source
 
 MOST_AT_ONCE = 1_000
 MOST_WAITING = 20_000
+NO_SITE = 0
 
 VISIT_PAUSE = dt.timedelta(minutes=30)
 # Somebody who comes back from a payment page goes on with the visit that went there, however long it took.
 PAYMENT_PAUSE = dt.timedelta(hours=24)
 
 
+Parameters = Sequence[object] | Mapping[str, object]
+
+
 class Database(Protocol):
     """Something that runs one statement and commits it."""
 
-    async def execute(self, statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]: ...
+    async def execute(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,29 +131,38 @@ class Read(Sighting):
 # A visitor whose visit goes on from yesterday keeps the name that yesterday's salt gave, so midnight splits no visit.
 # Only views start visits. An event belongs to the visit of its view, or to that which its visitor is in. Engagement
 # tells how long a view, known and of the same visitor, has been read until now; as long at least took its visit.
-STATEMENT = """
+def _statement(*, is_spread: bool) -> str:
+    """Give the statement for the hits of all sites; for tables spread over machines, for those of %(site)s.
+
+    There, all that a statement reads must be named to be on one machine.
+    """
+
+    def of_site(table: str) -> str:
+        return f" AND {table}.site_id = %(site)s" if is_spread else ""
+
+    return f"""
 WITH view AS (
     SELECT told.*, coalesce((
-        SELECT known.visitor FROM tracking_presence AS known WHERE known.site_id = told.site_id
+        SELECT known.visitor FROM tracking_presence AS known WHERE known.site_id = told.site_id{of_site("known")}
             AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
     ), told.visitor) AS who
-    FROM json_to_recordset(%s::json) AS told(
+    FROM json_to_recordset(%(views)s::json) AS told(
         n int, site_id bigint, view_id uuid, visitor uuid, previous_visitor uuid, at timestamptz,
         visit_id uuid, patience interval, hostname text, path text, channel text, source text, referrer text,
         utm_source text, utm_medium text, utm_campaign text, utm_term text, utm_content text, click_id text,
         country text, region text, city text, browser text, os text, device text, variants int[])
 ), event AS (
     SELECT told.*, coalesce((
-        SELECT known.visitor FROM tracking_presence AS known WHERE known.site_id = told.site_id
+        SELECT known.visitor FROM tracking_presence AS known WHERE known.site_id = told.site_id{of_site("known")}
             AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
     ), told.visitor) AS who
-    FROM json_to_recordset(%s::json) AS told(
+    FROM json_to_recordset(%(events)s::json) AS told(
         site_id bigint, id uuid, view_id uuid, visitor uuid, previous_visitor uuid, at timestamptz, patience interval,
         name text, path text, props jsonb)
 ), engagement AS (
     SELECT site_id, view_id, visitor, previous_visitor, max(engaged_ms) AS engaged_ms, max(scrolled) AS scrolled,
         max(at) AS at
-    FROM json_to_recordset(%s::json) AS told(
+    FROM json_to_recordset(%(readings)s::json) AS told(
         site_id bigint, view_id uuid, visitor uuid, previous_visitor uuid, at timestamptz, engaged_ms int,
         scrolled int)
     GROUP BY 1, 2, 3, 4
@@ -157,7 +170,7 @@ WITH view AS (
     SELECT v.*, e.engaged_ms AS until_ms, e.scrolled AS until_scrolled,
         least(v.at + e.engaged_ms * interval '1 millisecond', e.at) AS until_at
     FROM engagement AS e CROSS JOIN LATERAL (
-        SELECT * FROM tracking_view AS v WHERE v.site_id = e.site_id AND v.id = e.view_id
+        SELECT * FROM tracking_view AS v WHERE v.site_id = e.site_id{of_site("v")} AND v.id = e.view_id
             AND v.visitor IN (e.visitor, e.previous_visitor) LIMIT 1
     ) AS v
 ), reading AS (
@@ -173,8 +186,8 @@ WITH view AS (
 ), stayed AS (
     SELECT read.site_id, read.visitor AS who, read.visit_id, p.last_at, max(until_at) AS until_at
     FROM read CROSS JOIN (SELECT count(*) FROM reading) AS locked CROSS JOIN LATERAL (
-        SELECT last_at FROM tracking_presence AS p WHERE p.site_id = read.site_id AND p.visitor = read.visitor
-            AND p.visit_id = read.visit_id LIMIT 1
+        SELECT last_at FROM tracking_presence AS p WHERE p.site_id = read.site_id{of_site("p")}
+            AND p.visitor = read.visitor AND p.visit_id = read.visit_id LIMIT 1
     ) AS p GROUP BY 1, 2, 3, 4
 ), entry AS (
     SELECT DISTINCT ON (site_id, who) *, max(at) OVER (PARTITION BY site_id, who) AS latest_at
@@ -223,9 +236,9 @@ WITH view AS (
     UNION ALL
     SELECT v.site_id, v.id, visitor, started_at, until_at, 0, entry_path, exit_path, hostname, channel, source,
         referrer, utm_source, utm_medium, utm_campaign, utm_term, utm_content, click_id, country, region, city,
-        browser, os, device, '{}'
+        browser, os, device, '{{}}'
     FROM lasted CROSS JOIN LATERAL (
-        SELECT * FROM tracking_visit AS v WHERE v.site_id = lasted.site_id AND v.id = lasted.visit_id
+        SELECT * FROM tracking_visit AS v WHERE v.site_id = lasted.site_id{of_site("v")} AND v.id = lasted.visit_id
             AND v.last_at < until_at LIMIT 1
     ) AS v
     WHERE (lasted.site_id, lasted.visit_id) NOT IN (SELECT site_id, visit_id FROM fresh)
@@ -246,20 +259,24 @@ FROM event
     LEFT JOIN seen ON seen.site_id = event.site_id AND seen.id = event.view_id
     LEFT JOIN presence ON presence.site_id = event.site_id AND presence.visitor = who
     LEFT JOIN LATERAL (
-        SELECT visit_id, visitor FROM tracking_view AS v WHERE v.site_id = event.site_id AND v.id = event.view_id
-        LIMIT 1
+        SELECT visit_id, visitor FROM tracking_view AS v WHERE v.site_id = event.site_id{of_site("v")}
+            AND v.id = event.view_id LIMIT 1
     ) AS v ON true
     LEFT JOIN LATERAL (
-        SELECT visit_id FROM tracking_presence AS p WHERE p.site_id = event.site_id AND p.visitor = who
+        SELECT visit_id FROM tracking_presence AS p WHERE p.site_id = event.site_id{of_site("p")} AND p.visitor = who
             AND event.at - p.last_at < event.patience LIMIT 1
     ) AS p ON true
 ON CONFLICT DO NOTHING
 """
 
+
+STATEMENT, STATEMENT_OF_SITE = _statement(is_spread=False), _statement(is_spread=True)
+IS_SPREAD = "SELECT 1 FROM pg_extension WHERE extname = 'citus'"
+
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def parameters(batch: Sequence[Sighting]) -> list[str]:
+def parameters(batch: Sequence[Sighting]) -> dict[str, object]:
     """Give the statement's parameters: views, events and readings as JSON, each view and event once."""
     views: dict[tuple[int, uuid.UUID], Seen] = {}
     events: dict[tuple[int, uuid.UUID], Happened] = {}
@@ -272,9 +289,11 @@ def parameters(batch: Sequence[Sighting]) -> list[str]:
         else:
             readings.append(one)
     numbered = [one.row() | {"n": n} for n, one in enumerate(views.values())]
-    return [
-        ENCODE(rows) for rows in (numbered, [one.row() for one in events.values()], [one.row() for one in readings])
-    ]
+    return {
+        "views": ENCODE(numbered),
+        "events": ENCODE([one.row() for one in events.values()]),
+        "readings": ENCODE([one.row() for one in readings]),
+    }
 
 
 class FullError(Exception):
@@ -290,6 +309,7 @@ class Recorder:
         self._database = database
         self._waiting: list[tuple[Sighting, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._is_spread: bool | None = None
 
     async def record(self, sighting: Sighting) -> None:
         """Return when the sighting is committed. Raise FullError, or what the database raised."""
@@ -320,7 +340,7 @@ class Recorder:
         try:
             BATCH_HITS.observe(len(batch))
             with COMMIT_SECONDS.time():
-                await self._database.execute(STATEMENT, parameters([sighting for sighting, _ in batch]))
+                await self._commit([sighting for sighting, _ in batch])
         except psycopg.DataError as error:
             if len(batch) > 1:
                 # One row that the database refuses must not take the others with it.
@@ -335,9 +355,25 @@ class Recorder:
                 if not done.done():
                     done.set_result(None)
 
+    async def _commit(self, batch: Sequence[Sighting]) -> None:
+        """Write all at once; if the tables are spread over machines, all of each site. Raise what the database raised.
+
+        Then some may be written although this fails. They are told to be sent again, and count once.
+        """
+        if self._is_spread is None:
+            self._is_spread = bool(await self._database.execute(IS_SPREAD, []))
+        if not self._is_spread:
+            await self._database.execute(STATEMENT, parameters(batch))
+            return
+        sites: dict[int, list[Sighting]] = {} if batch else {NO_SITE: []}
+        for one in batch:
+            sites.setdefault(one.site_id, []).append(one)
+        for site_id, of_site in sites.items():
+            await self._database.execute(STATEMENT_OF_SITE, parameters(of_site) | {"site": site_id})
+
     async def write_nothing(self) -> None:
         """Do what is done for a hit, without one, to see that it can be done. Raise what the database raised."""
-        await self._database.execute(STATEMENT, parameters([]))
+        await self._commit([])
 
     async def drain(self) -> None:
         """Wait until nothing waits."""

@@ -19,6 +19,7 @@ from tracking.devices import Device
 from tracking.models import Event, View, Visit
 from tracking.places import Place
 from tracking.recorder import (
+    IS_SPREAD,
     STATEMENT,
     VISIT_PAUSE,
     FullError,
@@ -122,6 +123,41 @@ def test_what_happens_on_a_view_may_be_in_the_same_batch() -> None:
     kept = View.objects.get(id=view.view_id)
     assert (kept.engaged_ms, kept.scrolled) == (700, 30)
     assert Event.objects.get().visit_id == kept.visit_id
+
+
+class Spread(Counting):
+    """Has its tables on several machines, for all that it says."""
+
+    async def execute(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+        return [(1,)] if statement == IS_SPREAD else await super().execute(statement, parameters)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tables_on_several_machines_are_written_site_by_site_to_the_same_end() -> None:
+    sites = [SiteFactory(), SiteFactory()]
+    views = [sighting(site.pk, visitor=n % 3, view=n) for n in range(30) for site in sites]
+    reads = [engagement(view, 700, 30) for view in views]
+    events = [Happened(*_who(view), id=uuid.uuid4(), name="signup", path="/", props={}) for view in views]
+
+    async def run(database: Counting) -> int:
+        recorder = Recorder(database)
+        await recorder.write_nothing()
+        await asyncio.gather(*map(recorder.record, [*views, *reads, *events, *views]))
+        await database.pipe.close()
+        return database.batches
+
+    # One for nothing, and one for each site; the first hit may be a batch of its own.
+    assert asyncio.run(run(Spread())) in (3, 4)
+    for site in sites:
+        kept = View.objects.filter(site=site)
+        assert {(view.engaged_ms, view.scrolled) for view in kept} == {(700, 30)}
+        assert [visit.views for visit in Visit.objects.filter(site=site)] == [10, 10, 10]
+        told = Event.objects.filter(site=site)
+        assert {event.view_id: event.visit_id for event in told} == {view.id: view.visit_id for view in kept}
+
+
+def _who(view: Seen) -> tuple[int, uuid.UUID, uuid.UUID, uuid.UUID, dt.datetime]:
+    return view.site_id, view.view_id, view.visitor, view.previous_visitor, NOON
 
 
 @pytest.mark.django_db(transaction=True)
