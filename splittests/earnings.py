@@ -31,7 +31,7 @@ class Earned:
 
 
 def earned(about: Question) -> list[Earned]:
-    """Give each variant of the tests that ran in the period, the newest test first.
+    """Give each variant of the tests that ran in the period or have money in it, the newest test first.
 
     A payment counts in each test that its buyer was shown a variant of.
     """
@@ -52,7 +52,10 @@ def earned(about: Question) -> list[Earned]:
         JOIN splittests_variant variant ON variant.test_id = test.id
         LEFT JOIN money ON money.variant_id = variant.id
         WHERE test.site_id = %(site)s AND test.started_at < %(end)s
-          AND coalesce(test.stopped_at, 'infinity') >= %(start)s
+          AND (
+              coalesce(test.stopped_at, 'infinity') >= %(start)s
+              OR test.id IN (SELECT test_id FROM splittests_variant WHERE id IN (SELECT variant_id FROM money))
+          )
         ORDER BY test.started_at DESC, test.id, variant.id
         """,
         {**parameters, "currency": about.currency},

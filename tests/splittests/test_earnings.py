@@ -93,13 +93,18 @@ def test_a_payment_counts_in_each_test_whose_variant_its_buyer_saw(
     assert [row.net for row in earned(asked(site, "period=7d&currency=eur&is.channel=Email"))] == [0, 0, 0, 0]
 
 
-def test_tests_that_did_not_run_in_the_period_are_left_out(site: Site, sold: tuple[SplitTest, SplitTest]) -> None:
+def test_tests_that_neither_ran_nor_have_money_in_the_period_are_left_out(
+    site: Site, sold: tuple[SplitTest, SplitTest]
+) -> None:
     running(site, "Draft", "A", state=State.DRAFT, started_at=None)
     running(site, "Later", "A", started_at=NOON + dt.timedelta(days=9))
     old = NOON - dt.timedelta(days=90)
     running(site, "Old", "A", state=State.STOPPED, started_at=old, stopped_at=old + dt.timedelta(days=1))
     assert {row.test for row in earned(asked(site))} == {"Headline", "Price"}
     assert {row.test for row in earned(asked(site, "from=2026-08-01&to=2026-08-30&currency=eur"))} == {"Old"}
+    # Such as a refund after the stop.
+    SplitTest.objects.filter(pk=sold[0].pk).update(started_at=old, stopped_at=old + dt.timedelta(days=1))
+    assert {row.test for row in earned(asked(site))} == {"Headline", "Price"}
 
 
 def test_the_revenue_page_shows_and_exports_them(
