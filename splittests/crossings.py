@@ -6,14 +6,12 @@ no longer like theirs.
 """
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 
-from splittests.inference import SUSPICIOUS_RATIO_P, sample_ratio_p
 from splittests.models import Kind, SplitTest
+from splittests.readings import Loss, Losses
 
 # As static/js/tracker.js calls the event.
 CHOICE = "Split test choice"
@@ -32,30 +30,6 @@ LOST = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Of `led` day-visitors of a variant, `lost` were not seen where they were to see it."""
-
-    name: str
-    led: int
-    lost: int
-
-    @property
-    def share_text(self) -> str:
-        return f"{self.lost / self.led:.1%}" if self.led else "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    arms: Sequence[Loss]
-
-    @property
-    def is_uneven(self) -> bool:
-        """Whether chance would lose so differently in fewer than one sound test in a thousand."""
-        p = sample_ratio_p([arm.lost for arm in self.arms], [arm.led for arm in self.arms])
-        return p is not None and p < SUSPICIOUS_RATIO_P
-
-
 def losses(test: SplitTest, now: dt.datetime) -> Losses | None:
     """Give the losses, once there is anybody to lose; None for a test that leads nowhere. `gather` comes first."""
     if test.kind != Kind.REDIRECT or test.started_at is None:
@@ -71,5 +45,5 @@ def losses(test: SplitTest, now: dt.datetime) -> Losses | None:
     with connection.cursor() as cursor:
         cursor.execute(LOST, parameters)
         found = {name: (led, lost) for name, led, lost in cursor.fetchall()}
-    arms = [Loss(variant.name, *found.get(variant.name, (0, 0))) for variant in test.variants.all()]
+    arms = tuple(Loss(variant.name, *found.get(variant.name, (0, 0))) for variant in test.variants.all())
     return Losses(arms) if any(arm.led for arm in arms) else None

@@ -29,15 +29,21 @@ COLUMNS = (
     "chance_to_win",
     "risk",
     "control_risk",
+    "sample_ratio_p",
+    "verdict",
 )
 
 
 def as_rows(test: SplitTest, results: Results) -> Iterator[list[object]]:
-    """Give the headings, then a row for each variant, then those of each metric; what there is not is empty."""
+    """Give the headings, then a row for each variant, then those of each metric; what there is not is empty.
+
+    Each row has what becomes of the whole test: the split's p-value and the verdict, so that no figure stands alone.
+    """
     yield list(COLUMNS)
-    yield from _rows(test.goal_text, results)
-    for metric in results.metrics:
-        yield from _rows(metric.name, metric.results)
+    whole = ["" if results.sample_ratio_p is None else results.sample_ratio_p, harmless(results.verdict.title)]
+    for metric, found in ((test.goal_text, results), *((each.name, each.results) for each in results.metrics)):
+        for row in _rows(metric, found):
+            yield [*row, *whole]
 
 
 def _rows(metric: str, results: Results) -> Iterator[list[object]]:
@@ -63,7 +69,7 @@ def _figures(arm: Arm) -> list[object]:
 
 
 def as_data(test: SplitTest, results: Results, now: dt.datetime) -> dict[str, Any]:
-    """Give everything that the page says, as JSON can hold it."""
+    """Give everything that the page says of the test and all its visitors, as JSON can hold it."""
     return {
         "test": test.name,
         "key": test.key,
@@ -77,8 +83,13 @@ def as_data(test: SplitTest, results: Results, now: dt.datetime) -> dict[str, An
         "channels": test.channels,
         "state": test.state,
         "as_of": now.isoformat(),
+        "starts_at": _moment(test.starts_at),
+        "ends_at": _moment(test.ends_at),
         "started_at": _moment(test.started_at),
         "stopped_at": _moment(test.stopped_at),
+        "pauses": [
+            {"began_at": _moment(pause.began_at), "ended_at": _moment(pause.ended_at)} for pause in test.pauses.all()
+        ],
         "goal": test.goal_text,
         "currency": results.arms[0].currency.upper() if results.arms else "",
         "target_amount": test.target_amount,
@@ -91,6 +102,15 @@ def as_data(test: SplitTest, results: Results, now: dt.datetime) -> dict[str, An
         "excluded": results.excluded,
         "ripening": results.ripening,
         "returned_after_stop": results.returns.amount if results.returns else 0,
+        "last_returned_at": _moment(results.returns.last_at) if results.returns else None,
+        "orders_in_other_currencies": {currency.upper(): orders for currency, orders in results.strays},
+        "is_test_money": results.is_test_money,
+        "losses": [asdict(arm) for arm in results.losses.arms] if results.losses else [],
+        "losses_are_uneven": results.losses.is_uneven if results.losses else None,
+        "shown": [
+            {"variant": each.name, "changes": each.changes, "redirect_url": each.redirect_url}
+            for each in test.variants.all()
+        ],
         **_compared(results),
         "metrics": [
             {"name": each.name, "goal": each.goal, "is_guardrail": each.is_guardrail, **_compared(each.results)}
@@ -109,7 +129,8 @@ def _compared(results: Results) -> dict[str, Any]:
 def _arm(arm: Arm) -> dict[str, Any]:
     """Give the arm's figures; without a currency those of money would be CONVERSIONs."""
     money = ("currency", "orders", "gross", "net", "capped", "capped_squares")
-    return {name: value for name, value in asdict(arm).items() if arm.is_money or name not in money}
+    figures = {name: value for name, value in asdict(arm).items() if arm.is_money or name not in money}
+    return figures | {"rate": asdict(arm.conversion_rate) if arm.conversion_rate else None}
 
 
 def _comparison(reading: Reading) -> dict[str, Any]:

@@ -221,10 +221,34 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """What refunds and disputes took back after the test had stopped, and when they last did."""
+    """What went back after the test had stopped, and when anything last did; below zero if more was given back."""
 
     amount: int
     last_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Of `led` day-visitors of a variant, `lost` were not seen where they were to see it."""
+
+    name: str
+    led: int
+    lost: int
+
+    @property
+    def share_text(self) -> str:
+        return f"{self.lost / self.led:.1%}" if self.led else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    arms: tuple[Loss, ...]
+
+    @property
+    def is_uneven(self) -> bool:
+        """Tell whether chance would lose so differently in fewer than one sound test in a thousand."""
+        p = inference.sample_ratio_p([arm.lost for arm in self.arms], [arm.led for arm in self.arms])
+        return p is not None and p < SUSPICIOUS_RATIO_P
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +285,8 @@ class Results:
 
     `excluded` visitors saw two variants and are left out. `ripening` ones are still inside the conversion window,
     and may yet buy. `cap` is the most that a visitor counts with. `strays` are the other currencies in which they paid,
-    each with its orders, which count nowhere. `metrics` are of the same visitors.
+    each with its orders, which count nowhere. `losses` are those on the way to other pages, None if there is none.
+    `metrics` are of the same visitors.
     """
 
     arms: tuple[Arm, ...]
@@ -272,6 +297,8 @@ class Results:
     cap: int | None = None
     returns: Returns | None = None
     strays: tuple[tuple[str, int], ...] = ()
+    losses: Losses | None = None
+    is_test_money: bool = False
     metrics: tuple[Measured, ...] = ()
 
     @property
@@ -298,7 +325,8 @@ class Results:
 
     @property
     def returns_text(self) -> str:
-        return format_money(self.returns.amount, self.arms[0].currency) if self.returns else ""
+        """Give what went back, or was given back, without its sign."""
+        return format_money(abs(self.returns.amount), self.arms[0].currency) if self.returns else ""
 
     @property
     def strays_text(self) -> str:
@@ -340,6 +368,8 @@ class Results:
             return Verdict("No visitors yet", "Nobody has been shown a variant of this test.")
         if self.is_lopsided:
             return self._broken
+        if self.losses and self.losses.is_uneven:
+            return self._leaky(self.losses)
         if not all(arm.is_telling for arm in self.arms):
             return self._early
         if self.planned and self.visitors < self.planned:
@@ -356,6 +386,16 @@ class Results:
             f"Visitors were split {split}, where the weights ask for {asked}: chance does that to fewer than one sound "
             "test in a thousand. Something shows or counts one variant less than the others, such as a redirect or a "
             "script that fails. Find it, and start a new test.",
+            tone="bad",
+        )
+
+    def _leaky(self, losses: Losses) -> Verdict:
+        shares = _listed(f"{arm.share_text} of {arm.name}" for arm in losses.arms)
+        return Verdict(
+            "Do not trust these figures",
+            f"On the way to the variant {shares} were lost: chance does that to fewer than one sound test in a "
+            "thousand, so those who arrive are not alike. See that each page answers quickly, keeps what stands behind "
+            "the ? of the address, and has the script at the top of its head. Then start a new test.",
             tone="bad",
         )
 

@@ -17,9 +17,11 @@ from typing import Any
 from django.db import connection
 
 from revenue.attribution import Model
+from revenue.models import Connection
 from revenue.models.accounts import IS_COUNTED
 from revenue.models.ledger import GROSS, SALES
 from sites.models import Site
+from splittests.crossings import losses
 from splittests.inference import Sums
 from splittests.looks import Growth, Look, looks
 from splittests.models import GOAL, Goal, Metric, SplitTest, Variant
@@ -217,13 +219,22 @@ def results_of(test: SplitTest, now: dt.datetime) -> Results:
         Measured(metric.name, metric.goal_text, metric.role == Metric.Role.GUARDRAIL, _brought(test, seen, metric))
         for metric in test.metrics.all()
     ]
+    own = _brought(test, seen)
     return replace(
-        _brought(test, seen),
+        own,
+        losses=losses(test, now),
+        is_test_money=any(each.is_money for each in (own, *(metric.results for metric in metrics)))
+        and _is_test_money(test.site_id),
         excluded=seen[0].excluded if seen else 0,
         ripening=sum(each.ripening for each in seen),
         is_stopped=test.stopped_at is not None,
         metrics=tuple(metrics),
     )
+
+
+def _is_test_money(site_id: int) -> bool:
+    modes = Connection.objects.filter(site=site_id).values_list("account__livemode", flat=True)
+    return set(modes) == {False}
 
 
 def _brought(test: SplitTest, seen: Sequence[_Seen], metric: Metric | None = None) -> Results:

@@ -12,7 +12,6 @@ from sites.audit import exporting
 from sites.models import Site
 from splittests import earnings, export, looks
 from splittests import results as counting
-from splittests.crossings import losses
 from splittests.exposures import gather, gather_running
 from splittests.models import Goal, SplitTest, State
 from splittests.readings import Results
@@ -47,7 +46,6 @@ def results(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
         "section": "split-tests",
         "test": test,
         "results": _counted(test, now),
-        "losses": losses(test, now),
         "as_of": now,
         "snippet": _snippet(test),
         "breakdowns": BREAKDOWNS,
@@ -63,6 +61,7 @@ def over_time(request: HttpRequest, domain: str, test_id: int) -> HttpResponse:
     is_money = test.goal == Goal.REVENUE
     drawn = looks.charts(variants, counting.by_day(test, site.timezone), test.currency if is_money else "")
     measure = "revenue per visitor" if is_money else "conversions per 100 visitors"
+    measure += ", capped" if is_money and test.cap_percentile else ""
     context = {"control": control, "charts": drawn, "is_money": is_money, "measure": measure}
     return render(request, "splittests/_over_time.html", context)
 

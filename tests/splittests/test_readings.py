@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splittests.inference import Sums, sequential
-from splittests.readings import Arm, Lead, Reading, Results, Returns, compare
+from splittests.readings import Arm, Lead, Loss, Losses, Reading, Results, Returns, compare
 
 STOPPED = {"is_stopped": True}
 
@@ -92,6 +92,14 @@ def verdict(*arms: Arm, **known: Any) -> tuple[str, str, str]:
             "split 33.3% and 66.7%, where the weights ask for 50.0% and 50.0%",
             "",
             id="lopsided",
+        ),
+        pytest.param(
+            [many("A", 1000, 100), many("B", 1000, 200)],
+            {"losses": Losses((Loss("A", 1000, 10), Loss("B", 1000, 60)))},
+            "Do not trust these figures",
+            "1.0% of A and 6.0% of B were lost",
+            "",
+            id="lost unevenly on the way",
         ),
         pytest.param(
             [many("A", 1000, 10), many("B", 2000, 10, weight=2)],
@@ -311,6 +319,7 @@ def test_one_huge_order_is_a_range_and_no_winner() -> None:
 def test_what_went_back_after_the_stop_is_told() -> None:
     late = Returns(1250, dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
     assert Results((many("A", 9, 1),), returns=late).returns_text == "€12.50"
+    assert Results((many("A", 9, 1),), returns=replace(late, amount=-1250)).returns_text == "€12.50"
 
 
 @pytest.mark.parametrize(("ripening", "text"), [(1, "Less than 1%"), (120, "12%"), (1000, "100%")])

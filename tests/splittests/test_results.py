@@ -57,8 +57,8 @@ def test_each_variant_has_its_visitors_and_what_they_paid(
     paid(account, first, 500)
     paid(account, second, 4000)
     gather(test)
-    # Visitors, what they brought, and which metrics there are.
-    with django_assert_num_queries(3):
+    # Visitors, what they brought, which metrics there are, and whether the money is real.
+    with django_assert_num_queries(4):
         found = results.results_of(test, NOON)
     assert found == Results(
         arms=(
@@ -207,6 +207,8 @@ def test_what_goes_back_after_the_stop_is_told_with_its_last_day(site: Site, acc
     assert results_of(test).returns == Returns(3400, NOON + 70 * HOUR)
     booked(account, disputed, "dispute", 3000, NOON + 90 * HOUR)
     assert results_of(test).returns == Returns(400, NOON + 90 * HOUR)
+    booked(account, returned, "refund_failure", 500, NOON + 95 * HOUR)
+    assert results_of(test).returns == Returns(-100, NOON + 95 * HOUR)
 
 
 def test_an_order_begun_on_another_page_of_the_same_visitor_counts(site: Site, account: StripeAccount) -> None:

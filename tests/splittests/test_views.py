@@ -332,6 +332,9 @@ def test_the_currency_is_named_and_orders_in_others_are_told(sold: SplitTest, ow
     content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
     assert "<dd>EUR <span" in content
     assert "Orders in other currencies than EUR do not count here: 1 in USD." in content
+    assert "test money" not in content
+    StripeAccount.objects.update(livemode=False)
+    assert "This is test money" in owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
 
 
 def test_who_may_yet_buy_and_what_is_capped_is_told(sold: SplitTest, owner_client: Client) -> None:
@@ -340,6 +343,8 @@ def test_who_may_yet_buy_and_what_is_capped_is_told(sold: SplitTest, owner_clien
     assert "100% of the exposed visitors are still inside the conversion window of 3000 days" in content
     assert "A buyer counts with €20.00 at most, percentile 99 " in content
     assert "uncapped" in content
+    for panel in ("breakdown/device/", "over-time/"):
+        assert "capped" in owner_client.get(f"{INDEX}{sold.pk}/{panel}").content.decode()
 
 
 def test_what_went_back_after_the_stop_is_told_with_its_day(sold: SplitTest, owner_client: Client) -> None:
@@ -350,6 +355,11 @@ def test_what_went_back_after_the_stop_is_told_with_its_day(sold: SplitTest, own
     content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
     assert "refunds and disputes have taken back €15.00, the last on 25 Nov 2026" in content
     assert 'hx-trigger="every 15s"' not in content
+    booked(charge.account, charge.charge, "refund_failure", 2500, NOW + dt.timedelta(days=6))
+    content = owner_client.get(f"{INDEX}{sold.pk}/").content.decode()
+    assert "refunds that failed have given back €10.00, the last on 26 Nov 2026" in content
+    told = owner_client.get(f"{INDEX}{sold.pk}/results.json").json()
+    assert (told["returned_after_stop"], told["last_returned_at"][:10]) == (-1000, "2026-11-26")
 
 
 def test_the_interval_is_drawn_over_the_days(sold: SplitTest, owner_client: Client) -> None:
@@ -387,6 +397,7 @@ def test_results_are_exported_as_csv(sold: SplitTest, owner_client: Client) -> N
         "conversions": "50", "orders": "50", "gross": "100000", "went_back": "0", "net": "100000",
         "capped_net": "100000", "uplift": "", "uplift_low": "",
         "uplift_high": "", "p_value": "", "chance_to_win": "", "risk": "", "control_risk": "",
+        "sample_ratio_p": "1.0", "verdict": "No difference found",
     }  # fmt: skip
     assert loud[1] == "'=Loud"
     assert float(loud[headings.index("uplift")]) == pytest.approx(0.34)
@@ -394,10 +405,15 @@ def test_results_are_exported_as_csv(sold: SplitTest, owner_client: Client) -> N
 
 def test_results_are_exported_as_json(sold: SplitTest, owner_client: Client) -> None:
     SplitTest.objects.update(cap_percentile=99)
+    sold.pauses.create(began_at=NOW)
     told = owner_client.get(f"{INDEX}{sold.pk}/results.json").json()
     assert told["verdict"]["winner"] == ""
     assert [variant["conversions"] for variant in told["variants"]] == [50, 67]
     assert told["cap"] == 2000
+    assert told["variants"][0]["rate"]["estimate"] == 0.25
+    assert [each["changes"] for each in told["shown"]] == [[], [change("Buy now!")]]
+    assert told["pauses"] == [{"began_at": NOW.isoformat(), "ended_at": None}]
+    assert told["losses_are_uneven"] is None
     comparison = told["comparisons"][0]
     assert comparison["at_any_time"]["difference"]["estimate"] == pytest.approx(170)
     assert comparison["one_look"]["p_value"] < comparison["corrected_p_value"]
