@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -126,6 +127,17 @@ def forget(at: dt.datetime) -> None:
     for each in SiteDeletion.objects.all():
         erase(each, at)
     forgetting.forget(at)
+
+
+def test_a_batch_is_found_without_a_look_at_the_site_s_other_rows(site: Site) -> None:
+    send_hit(site)
+    begun = remove(site, COMMAND_LINE, timezone.now())
+    with CaptureQueriesContext(connection) as asked:
+        erase(begun, timezone.now())
+    (statement,) = [each["sql"] for each in asked if each["sql"].startswith('DELETE FROM "tracking_view"')]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {statement}")
+        assert "Tid Scan" in str(cursor.fetchall())
 
 
 class Killed(BaseException):
