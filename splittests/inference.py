@@ -31,6 +31,8 @@ LEAST_VISITORS = 100
 LEAST_CONVERSIONS = 25
 # Visitors of both arms at which `sequential` is narrowest unless a test has planned for a number: gbstats' default.
 USUAL_SAMPLE = 5000
+# The weights of two arms of one size.
+EVEN = (1, 1)
 # Before any data, two uplifts out of three are thought to lie within 30 %: the prior that GrowthBook proposes.
 USUAL_UPLIFT = 0.3
 
@@ -237,34 +239,45 @@ def holm_confidences(p_values: Sequence[float], confidence: float = 0.95) -> lis
     return confidences
 
 
-def visitors_for_share(share: float, uplift: float, power: float = 0.8, confidence: float = 0.95) -> int:
-    """Return the visitors each of two arms needs so that `sequential` finds this uplift of a share of visitors.
+def visitors_for_share(
+    share: float, uplift: float, power: float = 0.8, confidence: float = 0.95, weights: Sequence[int] = EVEN
+) -> int:
+    """Return the visitors all arms together need so that `sequential` finds this uplift of a share of visitors.
 
-    J. L. Fleiss, "Statistical Methods for Rates and Proportions", second edition (1981), equation 3.14, with the
-    margin that `sequential` has at the planned sample in the place of the normal quantile.
+    `weights` are the arms' parts of the visitors, the control's first: the uplift is that of the smallest of the
+    others, and found at the confidence that Holm's first step asks of several.
+
+    J. L. Fleiss, "Statistical Methods for Rates and Proportions", second edition (1981), equation 3.14 and its
+    counterpart for samples of unequal size, with the margin that `sequential` has at the planned sample in the place
+    of the normal quantile.
     """
     assert 0 < share < 1
     other = share * (1 + uplift)
     assert 0 < other < 1
     assert other != share
-    middle = (share + other) / 2
-    reach = _planned_quantile(confidence) * math.sqrt(2 * middle * (1 - middle)) + _power_quantile(power) * math.sqrt(
-        share * (1 - share) + other * (1 - other)
-    )
-    return math.ceil((reach / (other - share)) ** 2)
+    ratio = min(weights[1:]) / weights[0]
+    middle = (share + ratio * other) / (ratio + 1)
+    reach = _planned_quantile(confidence, weights) * math.sqrt((ratio + 1) * middle * (1 - middle)) + _power_quantile(
+        power
+    ) * math.sqrt(ratio * share * (1 - share) + other * (1 - other))
+    return _of_all(weights, (reach / (other - share)) ** 2 / ratio / weights[0])
 
 
-def visitors_for_mean(arm: Sums, uplift: float, power: float = 0.8, confidence: float = 0.95) -> int | None:
-    """Return the visitors each of two arms needs so that `sequential` finds this uplift of money per visitor.
+def visitors_for_mean(
+    arm: Sums, uplift: float, power: float = 0.8, confidence: float = 0.95, weights: Sequence[int] = EVEN
+) -> int | None:
+    """Return the visitors all arms together need so that `sequential` finds this uplift of money per visitor.
 
-    `arm` is what visitors bring as things are; None if they bring nothing. G. van Belle, "Statistical Rules of
-    Thumb", second edition (2008), equation 2.2, with the same margin as `visitors_for_share`.
+    `arm` is what visitors bring as things are; None if they bring nothing. `weights` as in `visitors_for_share`.
+    G. van Belle, "Statistical Rules of Thumb", second edition (2008), equation 2.2, with the same margin, and for
+    arms of unequal size the sum of their squared errors.
     """
     assert uplift
     if arm.n < 2 or arm.mean <= 0 or arm.variance == 0:
         return None
-    reach = _planned_quantile(confidence) + _power_quantile(power)
-    return math.ceil(2 * arm.variance * (reach / (uplift * arm.mean)) ** 2)
+    reach = _planned_quantile(confidence, weights) + _power_quantile(power)
+    parts = 1 / weights[0] + 1 / min(weights[1:])
+    return _of_all(weights, parts * arm.variance * (reach / (uplift * arm.mean)) ** 2)
 
 
 def sample_ratio_p(observed: Sequence[int], weights: Sequence[float]) -> float | None:
@@ -328,8 +341,19 @@ def _spread_when_narrowest(confidence: float) -> float:
     return doubled + math.log(doubled + 1)
 
 
-def _planned_quantile(confidence: float) -> float:
-    return _sequential_quantile(_spread_when_narrowest(confidence), confidence)
+def _of_all(weights: Sequence[int], per_weight: float) -> int:
+    """Return the visitors of all arms when each has at least so many for each unit of its weight."""
+    return sum(math.ceil(weight * per_weight) for weight in weights)
+
+
+def _planned_quantile(confidence: float, weights: Sequence[int]) -> float:
+    """Return the margin of the smallest arm against the control when all planned visitors have come.
+
+    The sequence is tuned to all arms' visitors at the strictest confidence of Holm's, of which two arms have a part.
+    """
+    strictest = 1 - (1 - confidence) / (len(weights) - 1)
+    part = (weights[0] + min(weights[1:])) / sum(weights)
+    return _sequential_quantile(_spread_when_narrowest(strictest) * part, strictest)
 
 
 def _power_quantile(power: float) -> float:

@@ -1,13 +1,12 @@
 """How many visitors a test needs before it can find a change, and how long they take to come. Pure."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from splittests.inference import Sums, visitors_for_mean, visitors_for_share
+from splittests.inference import EVEN, Sums, visitors_for_mean, visitors_for_share
 
 UPLIFTS = (0.05, 0.1, 0.2, 0.5)
-ARMS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class PageHistory:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The visitors of both arms after which this uplift is found four times in five, and the days they take.
+    """The visitors of all arms together after which this uplift is found four times in five, and the days they take.
 
     `for_rate` is the same for the share of visitors who buy; None where that cannot grow so far.
     """
@@ -39,30 +38,30 @@ class Plan:
         return f"{self.uplift:.0%}"
 
 
-def plans(history: PageHistory, share: float = 1) -> Iterator[Plan]:
+def plans(history: PageHistory, share: float = 1, weights: Sequence[int] = EVEN) -> Iterator[Plan]:
     """Plan for each of the usual uplifts of what visitors bring, when this share of them takes part.
 
-    There is no plan if they brought nothing.
+    `weights` are the arms' parts of them, the control's first, and the uplift is the smallest variant's. There is no
+    plan if they brought nothing.
     """
     for uplift in UPLIFTS:
-        per_arm = visitors_for_mean(history.sums, uplift)
-        if per_arm is None:
+        visitors = visitors_for_mean(history.sums, uplift, weights=weights)
+        if visitors is None:
             return
-        visitors = ARMS * per_arm
-        yield Plan(uplift, visitors, _days(visitors, history, share), _for_rate(history, uplift))
+        yield Plan(uplift, visitors, _days(visitors, history, share), _for_rate(history, uplift, weights))
 
 
-def rate_plans(history: PageHistory, share: float = 1) -> Iterator[Plan]:
+def rate_plans(history: PageHistory, share: float = 1, weights: Sequence[int] = EVEN) -> Iterator[Plan]:
     """Plan likewise for the share of visitors who reach a goal; for no uplift beyond all of them."""
     for uplift in UPLIFTS:
-        visitors = _for_rate(history, uplift)
+        visitors = _for_rate(history, uplift, weights)
         if visitors is not None:
             yield Plan(uplift, visitors, _days(visitors, history, share), visitors)
 
 
-def _for_rate(history: PageHistory, uplift: float) -> int | None:
+def _for_rate(history: PageHistory, uplift: float, weights: Sequence[int]) -> int | None:
     rate = history.buyers / history.sums.n if history.sums.n else 0
-    return ARMS * visitors_for_share(rate, uplift) if 0 < rate * (1 + uplift) < 1 else None
+    return visitors_for_share(rate, uplift, weights=weights) if 0 < rate * (1 + uplift) < 1 else None
 
 
 def _days(visitors: int, history: PageHistory, share: float) -> int:

@@ -39,6 +39,7 @@ from splittests.inference import (
     visitors_for_mean,
     visitors_for_share,
 )
+from splittests.readings import compare
 
 GBSTATS = json.loads((Path(__file__).parent / "golden_gbstats.json").read_text())
 GOLDEN = json.loads((Path(__file__).parent / "golden_inference.json").read_text())
@@ -492,28 +493,43 @@ def test_a_plan_for_one_look_is_the_published_one(
     share: float, uplift: float, power: float, per_arm: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R's `power.prop.test(p1 = .50, p2 = .75, power = .90)` says 76.7, with .05, .10 and .8 it says 434.4."""
-    monkeypatch.setattr("splittests.inference._planned_quantile", normal_quantile)
-    assert visitors_for_share(share, uplift, power) == per_arm
+    monkeypatch.setattr(
+        "splittests.inference._planned_quantile", lambda confidence, weights: normal_quantile(confidence)
+    )
+    assert visitors_for_share(share, uplift, power) == 2 * per_arm
 
 
 def test_a_plan_for_a_mean_is_lehrs_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixteen variances over the squared difference: van Belle, "Statistical Rules of Thumb", equation 2.3."""
-    monkeypatch.setattr("splittests.inference._planned_quantile", normal_quantile)
+    monkeypatch.setattr(
+        "splittests.inference._planned_quantile", lambda confidence, weights: normal_quantile(confidence)
+    )
     arm = from_summary(1000, 100, 50)
-    assert visitors_for_mean(arm, 0.1) == pytest.approx(16 * 50**2 / 10**2, rel=0.02)
+    assert visitors_for_mean(arm, 0.1) == pytest.approx(2 * 16 * 50**2 / 10**2, rel=0.02)
 
 
-@pytest.mark.parametrize("uplift", [0.1, -0.1, 0.5])
-def test_at_the_planned_sample_the_uplift_is_found_as_often_as_planned(uplift: float) -> None:
-    arm = from_summary(1000, 100, 400)
-    per_arm = visitors_for_mean(arm, uplift)
-    assert per_arm is not None
-    control = from_summary(per_arm, 100, 400)
+@pytest.mark.parametrize(
+    ("uplift", "weights"), [(0.1, (1, 1)), (-0.1, (1, 1)), (0.5, (1, 1)), (0.1, (1, 1, 1, 1)), (0.2, (5, 3, 1))]
+)
+def test_at_the_planned_sample_the_uplift_is_found_as_often_as_planned(uplift: float, weights: tuple[int, ...]) -> None:
+    planned = visitors_for_mean(from_summary(1000, 100, 400), uplift, weights=weights)
+    assert planned is not None
+    sizes = [planned * weight // sum(weights) for weight in weights]
+    *others, smallest = sizes
     # Of all that may come, a fifth lies below this.
-    unlucky = 100 * (1 + uplift) - math.copysign(0.8416212, uplift) * 400 * math.sqrt(2 / per_arm)
-    found = sequential(control, from_summary(per_arm, unlucky, 400), sample=2 * per_arm)
-    assert found is not None
-    assert min(found.difference.low, -found.difference.high, key=abs) == pytest.approx(0, abs=0.01)
+    error = 400 * math.sqrt(1 / sizes[0] + 1 / smallest)
+    unlucky = from_summary(smallest, 100 * (1 + uplift) - math.copysign(0.8416212, uplift) * error, 400)
+    *_, found = compare([*(from_summary(size, 100, 400) for size in others), unlucky], planned)
+    assert found.always is not None
+    interval = found.always.difference
+    assert min(interval.low, -interval.high, key=abs) == pytest.approx(0, abs=0.01)
+
+
+def test_a_share_is_planned_as_the_mean_of_as_many_ones() -> None:
+    """Small changes of a share of visitors leave its spread as it is, so both plans ask for as many."""
+    for weights in ((1, 1), (1, 1, 1, 1), (5, 3, 1)):
+        of_mean = visitors_for_mean(Sums(100_000, 30_000, 30_000), 0.01, weights=weights)
+        assert visitors_for_share(0.3, 0.01, weights=weights) == pytest.approx(of_mean, rel=0.01)
 
 
 def test_nothing_can_be_planned_on_no_revenue() -> None:

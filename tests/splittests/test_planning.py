@@ -7,11 +7,11 @@ from splittests.planning import PageHistory, Plan, plans
 SUMS = Sums(2000, 60 * 50, 60 * 50**2)
 
 
-def test_a_plan_tells_the_visitors_of_both_arms_and_their_days() -> None:
+def test_a_plan_tells_the_visitors_of_all_arms_and_their_days() -> None:
     small, *_, large = plans(PageHistory(30, 60, SUMS))
     needed = visitors_for_mean(SUMS, 0.5)
     assert needed is not None
-    assert large == Plan(0.5, 2 * needed, -(-2 * needed * 30 // 2000), 2 * visitors_for_share(0.03, 0.5))
+    assert large == Plan(0.5, needed, -(-needed * 30 // 2000), visitors_for_share(0.03, 0.5))
     assert small.uplift_text == "5%"
     # A tenth of the change takes a hundred times the visitors.
     assert small.visitors == pytest.approx(100 * large.visitors, rel=0.001)

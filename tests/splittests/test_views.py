@@ -126,6 +126,10 @@ def test_the_form_tells_how_long_a_test_of_the_page_would_take(
     content = owner_client.get(f"{INDEX}plan/?pages=/pricing&currency=CHF").content.decode()
     assert "/pricing had 38 visitors, of whom 4 paid in CHF." in content
     assert "50% more per visitor" in content
+    assert "With two variants of the same weight" in content
+    more = "&kind=code&control_weight=2&variants-0-name=A&variants-0-weight=1&variants-1-name=&variants-2-name=B"
+    content = owner_client.get(f"{INDEX}plan/?pages=/pricing&currency=CHF{more}").content.decode()
+    assert "With 3 variants of weights 2, 1 and 1, such a change of the smallest variant is found" in content
     assert (
         "/pricing* had 40 visitors" in owner_client.get(f"{INDEX}plan/?pages=/pricing*&currency=chf").content.decode()
     )
