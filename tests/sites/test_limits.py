@@ -48,6 +48,7 @@ def test_after_ten_wrong_passwords_from_wherever_an_account_waits(owner: User, e
     refused = log_in(email.upper(), PASSWORD, "192.0.2.1")
     assert refused.status_code == 429
     assert "This was tried too often." in refused.content.decode()
+    assert 'href="/login/">To the login</a>' in refused.content.decode()
     assert 0 < int(refused["Retry-After"]) <= 15 * 60
     # Nobody else has to wait.
     assert log_in(UserFactory().email, PASSWORD, "192.0.2.1").status_code == 302

@@ -43,6 +43,8 @@ def test_a_passkey_is_a_second_factor_confirms_and_logs_in_alone(browser: Browse
     page.get_by_role("button", name="Log out").click()
     log_in(page, EMAIL, PASSWORD)
     page.get_by_role("heading", name="One more step").wait_for()
+    # There is no app whose code could be asked for.
+    page.get_by_text("Use a passkey, or enter one of your recovery codes.").wait_for()
     page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_url(f"{url}/")
 

@@ -29,6 +29,7 @@ def test_one_sees_the_own_sessions_and_ends_one(owner: User) -> None:
     page = here.get("/account/").content.decode()
     assert "Firefox on Linux" in page
     assert "Safari on iOS" in page
+    assert "In the last quarter of an hour" in page
     (end,) = ends_offered(here)
     # What lets somebody in stands nowhere in the page.
     assert not any(key in page for key in Session.objects.values_list("session_key", flat=True))
