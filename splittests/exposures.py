@@ -16,7 +16,8 @@ from splittests.models import SplitTest
 from tracking.ahead import BEING_WRITTEN
 
 # Of views that were deleted for their age, tracking_exposure holds what is needed here. Rows are put in by visitor,
-# so that no two statements can wait for each other.
+# so that no two statements can wait for each other. Who was known before is looked up before anybody is put in: on
+# several machines the parts of a statement are done one after the other, and see what those before them have changed.
 GATHER = """
     WITH shown AS MATERIALIZED (
         SELECT visitor, at, visit_id, variant_id
@@ -34,7 +35,7 @@ GATHER = """
                CASE WHEN min(variant_id) = max(variant_id) THEN min(variant_id) END AS variant_id
         FROM shown GROUP BY visitor
     ),
-    known AS (
+    known AS MATERIALIZED (
         SELECT visitor, known.variant_id, known.first_at, device, country, channel
         FROM splittests_exposed known JOIN visitors USING (visitor)
         WHERE site_id = %(site)s AND test_id = %(test)s

@@ -45,7 +45,7 @@ from tests.revenue.shopping import buy
 from tests.splittests.selling import made
 from tests.test_conventions import OF_A_SITE, TO_PROGRAMS, Route
 from tracking.models import EmailReport, Goal
-from tracking.recorder import STATEMENT_OF_SITE, parameters
+from tracking.recorder import STATEMENT_OF_SHARD, parameters
 from tracking.tables import TITLES
 
 pytestmark = pytest.mark.django_db
@@ -116,8 +116,8 @@ def _ask_everything(watch: Watch, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(InTest, "execute", execute)
     watch.where = "hits of a site on its machine"
-    told = parameters([]) | {"site": 1}
-    watch.see(ClientCursor(connection.connection).mogrify(STATEMENT_OF_SITE, told))
+    told = parameters([]) | {"sites": [1]}
+    watch.see(ClientCursor(connection.connection).mogrify(STATEMENT_OF_SHARD, told))
     watch.where = "a new site"
     owner = MembershipFactory(site=SiteFactory(domain="shop.example"))
     test = _defined(owner.site, now)

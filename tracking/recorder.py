@@ -132,13 +132,13 @@ class Read(Sighting):
 # Only views start visits. An event belongs to the visit of its view, or to that which its visitor is in. Engagement
 # tells how long a view, known and of the same visitor, has been read until now; as long at least took its visit.
 def _statement(*, is_spread: bool) -> str:
-    """Give the statement for the hits of all sites; for tables spread over machines, for those of %(site)s.
+    """Give the statement for the hits of all sites; for tables spread over machines, for those of %(sites)s.
 
-    There, all that a statement reads must be named to be on one machine.
+    There, all that a statement reads must be named to be in one place.
     """
 
     def of_site(table: str) -> str:
-        return f" AND {table}.site_id = %(site)s" if is_spread else ""
+        return f" AND {table}.site_id = ANY(%(sites)s)" if is_spread else ""
 
     return f"""
 WITH view AS (
@@ -151,7 +151,7 @@ WITH view AS (
         visit_id uuid, patience interval, hostname text, path text, channel text, source text, referrer text,
         utm_source text, utm_medium text, utm_campaign text, utm_term text, utm_content text, click_id text,
         country text, region text, city text, browser text, os text, device text, variants int[])
-), event AS (
+), event AS MATERIALIZED (
     SELECT told.*, coalesce((
         SELECT known.visitor FROM tracking_presence AS known WHERE known.site_id = told.site_id{of_site("known")}
             AND known.visitor = told.previous_visitor AND told.at - known.last_at < told.patience
@@ -183,7 +183,7 @@ WITH view AS (
         engaged_ms = greatest(v.engaged_ms, excluded.engaged_ms), scrolled = greatest(v.scrolled, excluded.scrolled)
         WHERE v.engaged_ms < excluded.engaged_ms OR v.scrolled < excluded.scrolled
     RETURNING true
-), stayed AS (
+), stayed AS MATERIALIZED (
     SELECT read.site_id, read.visitor AS who, read.visit_id, p.last_at, max(until_at) AS until_at
     FROM read CROSS JOIN (SELECT count(*) FROM reading) AS locked CROSS JOIN LATERAL (
         SELECT last_at FROM tracking_presence AS p WHERE p.site_id = read.site_id{of_site("p")}
@@ -270,8 +270,12 @@ ON CONFLICT DO NOTHING
 """
 
 
-STATEMENT, STATEMENT_OF_SITE = _statement(is_spread=False), _statement(is_spread=True)
+STATEMENT, STATEMENT_OF_SHARD = _statement(is_spread=False), _statement(is_spread=True)
 IS_SPREAD = "SELECT 1 FROM pg_extension WHERE extname = 'citus'"
+SHARDS = """
+SELECT site_id, get_shard_id_for_distribution_column('tracking_view', site_id)
+FROM unnest(%(sites)s::bigint[]) AS site_id
+"""
 
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -310,6 +314,7 @@ class Recorder:
         self._waiting: list[tuple[Sighting, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._is_spread: bool | None = None
+        self._shards: dict[int, int] = {}
 
     async def record(self, sighting: Sighting) -> None:
         """Return when the sighting is committed. Raise FullError, or what the database raised."""
@@ -356,7 +361,7 @@ class Recorder:
                     done.set_result(None)
 
     async def _commit(self, batch: Sequence[Sighting]) -> None:
-        """Write all at once; if the tables are spread over machines, all of each site. Raise what the database raised.
+        """Write all at once; if the tables are spread over machines, all of each shard. Raise what the database raised.
 
         Then some may be written although this fails. They are told to be sent again, and count once.
         """
@@ -365,11 +370,23 @@ class Recorder:
         if not self._is_spread:
             await self._database.execute(STATEMENT, parameters(batch))
             return
-        sites: dict[int, list[Sighting]] = {} if batch else {NO_SITE: []}
+        for part in await self._by_shard(batch):
+            sites = sorted({one.site_id for one in part}) or [NO_SITE]
+            try:
+                await self._database.execute(STATEMENT_OF_SHARD, parameters(part) | {"sites": sites})
+            except psycopg.NotSupportedError:
+                # A shard that was split is two, and its sites are to be told apart anew.
+                self._shards.clear()
+                raise
+
+    async def _by_shard(self, batch: Sequence[Sighting]) -> list[list[Sighting]]:
+        """Put together what lies in one place; nothing is one part."""
+        if unknown := {one.site_id for one in batch} - self._shards.keys():
+            self._shards |= dict(await self._database.execute(SHARDS, {"sites": list(unknown)}))
+        parts: dict[int, list[Sighting]] = {} if batch else {NO_SITE: []}
         for one in batch:
-            sites.setdefault(one.site_id, []).append(one)
-        for site_id, of_site in sites.items():
-            await self._database.execute(STATEMENT_OF_SITE, parameters(of_site) | {"site": site_id})
+            parts.setdefault(self._shards[one.site_id], []).append(one)
+        return list(parts.values())
 
     async def write_nothing(self) -> None:
         """Do what is done for a hit, without one, to see that it can be done. Raise what the database raised."""

@@ -20,7 +20,9 @@ from tracking.models import Event, View, Visit
 from tracking.places import Place
 from tracking.recorder import (
     IS_SPREAD,
+    SHARDS,
     STATEMENT,
+    STATEMENT_OF_SHARD,
     VISIT_PAUSE,
     FullError,
     Happened,
@@ -126,15 +128,21 @@ def test_what_happens_on_a_view_may_be_in_the_same_batch() -> None:
 
 
 class Spread(Counting):
-    """Has its tables on several machines, for all that it says."""
+    """Has its tables on several machines, for all that it says; of its two shards one has the odd sites."""
 
     async def execute(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
-        return [(1,)] if statement == IS_SPREAD else await super().execute(statement, parameters)
+        if statement == IS_SPREAD:
+            return [(1,)]
+        if statement == SHARDS:
+            return [(site_id, site_id % 2) for site_id in parameters["sites"]]
+        if statement == STATEMENT_OF_SHARD:
+            assert len({site_id % 2 for site_id in parameters["sites"]}) == 1
+        return await super().execute(statement, parameters)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tables_on_several_machines_are_written_site_by_site_to_the_same_end() -> None:
-    sites = [SiteFactory(), SiteFactory()]
+def test_tables_on_several_machines_are_written_shard_by_shard_to_the_same_end() -> None:
+    sites = [SiteFactory(), SiteFactory(), SiteFactory()]
     views = [sighting(site.pk, visitor=n % 3, view=n) for n in range(30) for site in sites]
     reads = [engagement(view, 700, 30) for view in views]
     events = [Happened(*_who(view), id=uuid.uuid4(), name="signup", path="/", props={}) for view in views]
@@ -146,7 +154,7 @@ def test_tables_on_several_machines_are_written_site_by_site_to_the_same_end() -
         await database.pipe.close()
         return database.batches
 
-    # One for nothing, and one for each site; the first hit may be a batch of its own.
+    # One for nothing, and one for each shard; the first hit may be a batch of its own.
     assert asyncio.run(run(Spread())) in (3, 4)
     for site in sites:
         kept = View.objects.filter(site=site)
