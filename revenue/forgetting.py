@@ -6,7 +6,6 @@ Both go some thousand rows at a time, each time in a transaction of its own, and
 import datetime as dt
 import math
 import time
-from typing import Any
 
 from django.db import models, transaction
 
@@ -17,7 +16,7 @@ from revenue.mirror import lock
 from revenue.models import Attribution, Connection, FormerDecision, StripeAccount
 from revenue.models.decisions import Decision
 from revenue.sync import is_running
-from sites.deletion import AT_ONCE, delete_some, pointing_at
+from sites.deletion import AT_ONCE, by_index, pointing_at
 from sites.models import SiteDeletion
 
 
@@ -53,7 +52,7 @@ def _delete(account: StripeAccount, ends_at: float) -> int:
     total = 0
     for field in pointing_at(StripeAccount):
         while field.model is not Connection and time.monotonic() < ends_at:
-            deleted = _delete_of(account, field)
+            deleted = _delete_some(account, field.model)
             total += deleted
             if deleted < AT_ONCE:
                 break
@@ -66,8 +65,14 @@ def _delete(account: StripeAccount, ends_at: float) -> int:
 
 
 @transaction.atomic
-def _delete_of(account: StripeAccount, field: "models.ForeignKey[Any, Any]") -> int:
-    return delete_some(field, account.pk) if _is_unused(account) else 0
+def _delete_some(account: StripeAccount, model: type[models.Model]) -> int:
+    """Delete AT_ONCE rows of the account, if there are as many and no site uses it; give how many."""
+    if not _is_unused(account):
+        return 0
+    by_index()
+    rows = model._base_manager.filter(account=account)
+    some = list(rows.values_list("pk", flat=True)[:AT_ONCE])
+    return int(rows.filter(pk__among=some)._raw_delete(rows.db))
 
 
 def _is_unused(account: StripeAccount) -> bool:
@@ -87,9 +92,11 @@ def _discredit(model: type[Decision], deletion: SiteDeletion, now: dt.datetime) 
     if account is None:
         return 0
     lock(account)
-    some = list(rows.filter(account=account).values_list("pk", flat=True)[:AT_ONCE])
+    by_index()
+    of_account = model._base_manager.filter(account=account)
+    some = list(of_account.filter(site=deletion.pk).values_list("pk", flat=True)[:AT_ONCE])
     nothing = Attribution()
     blank = {name: getattr(nothing, name) for name in (*CREDITED, *SNAPSHOT)}
-    changed = model._base_manager.filter(pk__in=some).update(reason=Reason.DELETED_SITE, **blank)
+    changed = of_account.filter(pk__among=some).update(reason=Reason.DELETED_SITE, **blank)
     note_change(account, now)
     return changed

@@ -5,11 +5,12 @@ Of hundreds of ids `in` makes as many parameters, and making the statement then 
 
 from typing import Any
 
-from django.db.models import CharField, Lookup, UUIDField
+from django.db.models import CharField, IntegerField, Lookup, UUIDField
 from django.db.models.sql.compiler import SQLCompiler
 
 
 @CharField.register_lookup
+@IntegerField.register_lookup
 @UUIDField.register_lookup
 class Among(Lookup):  # type: ignore[type-arg]  # it has none when it runs
     lookup_name = "among"

@@ -73,19 +73,13 @@ def erase(deletion: SiteDeletion, now: dt.datetime, ends_at: float = math.inf) -
     return total
 
 
-def delete_some(field: "models.ForeignKey[Any, Any]", number: int) -> int:
-    """Delete AT_ONCE rows that lead by this key to the row of that number, if there are as many; give how many."""
-    table, column = (connection.ops.quote_name(name) for name in (field.model._meta.db_table, field.column))
-    with transaction.atomic(), connection.cursor() as cursor:
-        # A scan of the table from its beginning would pass all that has been deleted before, each time anew.
+def by_index() -> None:
+    """Let the transaction find rows by an index.
+
+    A search from the beginning of a table would pass all that has been deleted there before, each time anew.
+    """
+    with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"SELECT ctid::text FROM {table} WHERE {column} = %s LIMIT %s", [number, AT_ONCE])
-        places = [place for (place,) in cursor.fetchall()]
-        # Where a database believes that a site has few rows, it would look through all of them for these.
-        cursor.execute("SET LOCAL enable_indexscan = off")
-        cursor.execute("SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"DELETE FROM {table} WHERE {column} = %s AND ctid = ANY (%s::tid[])", [number, places])
-        return int(cursor.rowcount)
 
 
 def _left() -> "list[models.ForeignKey[Any, Any]]":
@@ -108,9 +102,19 @@ def _delete_tied(rows: models.QuerySet[Any]) -> None:
 
 @transaction.atomic
 def _erase_some(deletion: SiteDeletion, field: "models.ForeignKey[Any, Any]") -> int:
+    """Delete AT_ONCE rows of the site, if there are as many; give how many."""
     # Two workers take turns.
     SiteDeletion.objects.select_for_update().filter(pk=deletion.pk).first()
-    return delete_some(field, deletion.pk)
+    table, column = (connection.ops.quote_name(name) for name in (field.model._meta.db_table, field.column))
+    by_index()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT ctid::text FROM {table} WHERE {column} = %s LIMIT %s", [deletion.pk, AT_ONCE])
+        places = [place for (place,) in cursor.fetchall()]
+        # A database that believes the site to have few rows would look through all of them for these.
+        cursor.execute("SET LOCAL enable_indexscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"DELETE FROM {table} WHERE {column} = %s AND ctid = ANY (%s::tid[])", [deletion.pk, places])
+        return int(cursor.rowcount)
 
 
 def _has_rows(field: "models.ForeignKey[Any, Any]", number: int) -> bool:

@@ -26,15 +26,18 @@ import sites.tasks
 import splittests.tasks
 import tracking.tasks
 from humblytics.sharding import KEY, replicated, sharded
-from revenue import connecting
+from revenue import connecting, forgetting
 from revenue import sync as syncing
 from revenue.connecting import connect
+from revenue.history import keep_decisions
 from revenue.metrics import RevenueMetrics
-from revenue.models import LedgerLine, StripeAccount
+from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
 from revenue.sandbox.http import serve
 from revenue.sandbox.world import World
 from revenue.stripe_client import StripeReader
 from revenue.tables import PANELS
+from sites.audit import COMMAND_LINE
+from sites.deletion import SETTLED, erase, remove
 from sites.models import ApiToken, Site
 from sites.tokens import issue
 from splittests.models import Goal as GoalKind
@@ -59,7 +62,7 @@ OF_AN_ACCOUNT = {
     )
 }
 KEYS: dict[str, tuple[str, ...]] = dict.fromkeys(sharded(), (KEY,)) | dict.fromkeys(OF_AN_ACCOUNT, ("account_id",))
-KEYS["revenue_attribution"] = ("account_id", KEY)
+KEYS["revenue_attribution"] = KEYS["revenue_formerdecision"] = ("account_id", KEY)
 ON_ONE_MACHINE = "WHERE known.site_id = told.site_id\n"
 # Plain statements that Citus sends to every machine, each hour; and the hits of all sites, when there is one machine.
 OF_ALL_SITES = ("DELETE FROM tracking_presence", 'DELETE FROM "tracking_botview"', ON_ONE_MACHINE)
@@ -139,6 +142,20 @@ def _ask_everything(watch: Watch, patch: pytest.MonkeyPatch) -> None:
         for address in addresses(route, test, charge, now):
             watch.where = f"GET {address}"
             client.get(address, headers=headers)
+    watch.where = "deletion"
+    _delete(owner.site, now)
+
+
+def _delete(site: Site, now: dt.datetime) -> None:
+    """Delete the site while another uses its account, and then that one."""
+    account = site.stripe_connections.get().account
+    other = SiteFactory(domain="other.example")
+    Connection.objects.create(site=other, account=account, connected_at=now)
+    # As if a payment had been credited otherwise before.
+    keep_decisions(account, Attribution.objects.filter(site=site).values_list("pk", flat=True), now)
+    for each in (site, other):
+        erase(remove(each, COMMAND_LINE, now - 2 * SETTLED), now)
+        forgetting.forget(now)
 
 
 def _defined(site: Site, now: dt.datetime) -> SplitTest:
