@@ -53,7 +53,8 @@ def test_a_test_of_changes_from_the_first_word_to_its_start(stack: Stack, browse
         page.locator("[name=variants-0-changes-1-name]").fill("color")
         page.locator("[name=variants-0-changes-1-value]").fill("green")
         page.get_by_role("button", name="Add a variant").click()
-        page.locator("[name=variants-1-name]").fill("Bare")
+        with page.expect_request(lambda asked: "/plan/" in asked.url and "variants-1-name=Bare" in asked.url):
+            page.locator("[name=variants-1-name]").fill("Bare")
         expect(selector).to_have_value("h1")
 
         page.get_by_label("A custom event happens").check()
