@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any, cast
 
 import psycopg
@@ -12,6 +13,7 @@ from tracking.recorder import Parameters
 
 RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 10
+TURNS = 3
 
 
 class Pipe:
@@ -24,6 +26,14 @@ class Pipe:
 
     async def execute(self, statement: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """Run and commit. Raise psycopg.Error; the next call tries a new connection if this one is broken."""
+        # Of two statements that wait for each other, PostgreSQL ends one, and nothing of it is done. With several
+        # servers it happens: one writes that a view was read, another that view once more.
+        for _ in range(TURNS - 1):
+            with suppress(psycopg.errors.DeadlockDetected):
+                return await self._run(statement, parameters)
+        return await self._run(statement, parameters)
+
+    async def _run(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         opened = await self._open()
         # Prepared on its first use: planning the recorder's statement costs more than running it.
         cursor = await opened.execute(cast("Any", statement), parameters, prepare=True)

@@ -39,3 +39,18 @@ def test_a_statement_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
         await pipe.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_statements_that_wait_for_each_other_both_are_done_in_the_end() -> None:
+    def taking(first: int, second: int) -> str:
+        locks = [f"PERFORM pg_advisory_xact_lock({key}); PERFORM pg_sleep(0.3);" for key in (first, second)]
+        return f"DO $$ BEGIN {' '.join(locks)} END $$"
+
+    async def run() -> None:
+        pipes = Pipe(), Pipe()
+        await asyncio.gather(pipes[0].execute(taking(1, 2)), pipes[1].execute(taking(2, 1)))
+        for pipe in pipes:
+            await pipe.close()
+
+    asyncio.run(run())
