@@ -49,12 +49,13 @@ class Stack:
         return json.loads(self.manage(*command, "--json"))
 
 
-def manage(environment: Mapping[str, str], *command: str) -> str:
-    """Run `manage.py`; give what it printed on standard output."""
+def manage(environment: Mapping[str, str], *command: str, code: Path | None = None) -> str:
+    """Run `manage.py`, of this code unless other is named; give what it printed on standard output."""
     while True:
         done = subprocess.run(
             [sys.executable, "manage.py", *command],
             env=dict(environment),
+            cwd=code,
             capture_output=True,
             text=True,
             timeout=120,

@@ -3,10 +3,14 @@
 import asyncio
 import itertools
 import json
+import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
 
 from tests.factories import CHROME
 
@@ -15,6 +19,8 @@ ANSWER_SECONDS = 20
 LOST = 0
 AGAIN_EVERY = 7
 ADDRESSES = 50_000
+ENOUGH = 1_000
+PATIENCE_SECONDS = 90
 
 
 @dataclass
@@ -27,6 +33,8 @@ class Load:
     port: int
     site_key: str
     host: str
+    # Between one view of a client and its next.
+    pause: float = 0
     acknowledged: list[uuid.UUID] = field(default_factory=list)
     acknowledged_events: list[uuid.UUID] = field(default_factory=list)
     acknowledged_engagements: list[uuid.UUID] = field(default_factory=list)
@@ -62,6 +70,7 @@ class Load:
                     self.acknowledged_engagements.append(view)
                 if self.acknowledged and n % AGAIN_EVERY == 0:
                     await self._send(connection, self.acknowledged[-AGAIN_EVERY:][0])
+                await asyncio.sleep(self.pause)
         finally:
             connection.close()
 
@@ -98,6 +107,45 @@ class Load:
 
 def engaged_ms(view: uuid.UUID) -> int:
     return view.int % 1_000 + 1
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+async def more(load: Load, count: int = ENOUGH) -> None:
+    """Wait for this many acknowledgements more."""
+    enough = len(load.acknowledged) + count
+    await until(lambda: len(load.acknowledged) >= enough)
+
+
+def audit(database: psycopg.Connection[Any], *loads: Load) -> None:
+    """Compare what is kept of a site with what these loads of it, which are over, know of each hit by its id."""
+    query = "SELECT id FROM sites_site WHERE key = %s"
+    (site_id,) = database.execute(query, [loads[0].site_key]).fetchone() or (0,)
+
+    def rows(query: str) -> list[Any]:
+        return database.execute(query, [site_id]).fetchall()
+
+    views = rows("SELECT id, visit_id, engaged_ms FROM tracking_view WHERE site_id = %s")
+    visit_of = {view: visit for view, visit, _ in views}
+    acknowledged = {view for load in loads for view in load.acknowledged}
+    assert len(views) == len(visit_of)
+    assert acknowledged - set(visit_of) == set()
+    assert set(visit_of) - acknowledged <= {view for load in loads for view in load.refused}
+
+    events = dict(rows("SELECT id, visit_id FROM tracking_event WHERE site_id = %s"))
+    assert {event for load in loads for event in load.acknowledged_events} <= set(events) <= acknowledged
+    assert all(visit_of[view] == visit for view, visit in events.items())
+    read = {view: engaged for view, _, engaged in views if engaged}
+    assert {view for load in loads for view in load.acknowledged_engagements} <= set(read) <= acknowledged
+    assert all(engaged == engaged_ms(view) for view, engaged in read.items())
+
+    visits = dict(rows("SELECT id, views FROM tracking_visit WHERE site_id = %s"))
+    assert visits == Counter(visit_of.values())
 
 
 class _Connection:

@@ -5,14 +5,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
@@ -20,10 +17,7 @@ import pytest
 
 from humblytics.demo import processes
 from tests.stack import PROXY, connect, free_port, manage
-from tests.tracking.load import LOST, Load, engaged_ms
-
-ENOUGH = 1_000
-PATIENCE_SECONDS = 90
+from tests.tracking.load import LOST, Load, audit, more, until
 
 
 @dataclass(frozen=True)
@@ -79,19 +73,6 @@ def serving(installation: Installation) -> Iterator[list[processes.Running]]:
         processes.stop(servers)
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
-
-
-async def more(load: Load, count: int = ENOUGH) -> None:
-    """Wait for this many acknowledgements more."""
-    enough = len(load.acknowledged) + count
-    await until(lambda: len(load.acknowledged) >= enough)
-
-
 def test_what_was_acknowledged_is_there_once_after_server_and_database_were_killed(installation: Installation) -> None:
     load = installation.load("killed.example")
     with serving(installation) as servers:
@@ -115,30 +96,10 @@ def test_what_was_acknowledged_is_there_once_after_server_and_database_were_kill
 
 
 def compare(load: Load, database: psycopg.Connection) -> None:
-    (site_id,) = database.execute("SELECT id FROM sites_site WHERE key = %s", [load.site_key]).fetchone() or (0,)
-
-    def rows(query: str) -> list[Any]:
-        return database.execute(query, [site_id]).fetchall()
-
-    views = rows("SELECT id, visit_id, engaged_ms FROM tracking_view WHERE site_id = %s")
-    visit_of = {view: visit for view, visit, _ in views}
-    acknowledged = set(load.acknowledged)
-    assert len(views) == len(visit_of)
-    assert acknowledged - set(visit_of) == set()
-    assert set(visit_of) - acknowledged <= load.refused
+    audit(database, load)
     # Retries came under both: those of views that were kept, and those of views that were not.
-    assert len(load.acknowledged) > len(acknowledged)
-    assert load.refused & acknowledged
-
-    events = dict(rows("SELECT id, visit_id FROM tracking_event WHERE site_id = %s"))
-    assert set(load.acknowledged_events) <= set(events) <= acknowledged
-    assert all(visit_of[view] == visit for view, visit in events.items())
-    read = {view: engaged for view, _, engaged in views if engaged}
-    assert set(load.acknowledged_engagements) <= set(read) <= acknowledged
-    assert all(engaged == engaged_ms(view) for view, engaged in read.items())
-
-    visits = dict(rows("SELECT id, views FROM tracking_visit WHERE site_id = %s"))
-    assert visits == Counter(visit_of.values())
+    assert len(load.acknowledged) > len(set(load.acknowledged))
+    assert load.refused & set(load.acknowledged)
 
 
 @contextmanager
