@@ -93,7 +93,17 @@ def _charge(item: StripeObject) -> Mirrored:
         balance_transaction=_reference(item, "balance_transaction"),
         failure_balance_transaction=_reference(item, "failure_balance_transaction"),
         view_id=_carried(item.get("metadata"), VIEW_ID_KEY),
+        customer_view_id=_carried_by_customer(item),
     )
+
+
+def _carried_by_customer(item: StripeObject) -> str | None:
+    """What the metadata of the payment's customer carry; None where Stripe did not put the customer there.
+
+    It is the one thing of a customer that is looked at.
+    """
+    customer = item.get("customer")
+    return _carried(customer.get("metadata"), VIEW_ID_KEY).strip() if isinstance(customer, dict) else None
 
 
 def _refund(item: StripeObject) -> Mirrored:

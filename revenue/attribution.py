@@ -20,6 +20,8 @@ WINDOW = dt.timedelta(days=30)
 PATIENCE = dt.timedelta(hours=1)
 # Of an id that a page's script made, how much earlier or later than the checkout its own time may say it was.
 CLOCK_OFF = dt.timedelta(days=1)
+# How far this machine's clock, which times the views, and Stripe's, which times the checkouts, may be apart.
+CLOCKS_APART = dt.timedelta(minutes=5)
 VIEW_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -38,6 +40,7 @@ class Evidence(StrEnum):
     INVOICE = "invoice_metadata"
     SUBSCRIPTION = "subscription_metadata"
     SESSION = "session_metadata"
+    CUSTOMER = "customer_metadata"
     REFERENCE = "client_reference_id"
 
     @property
@@ -50,6 +53,7 @@ CARRIERS = {
     Evidence.INVOICE: "Metadata of the invoice",
     Evidence.SUBSCRIPTION: "Metadata of the subscription",
     Evidence.SESSION: "Metadata of the session",
+    Evidence.CUSTOMER: "Metadata of the customer",
     Evidence.REFERENCE: "Client reference of the session",
 }
 
@@ -66,6 +70,7 @@ class Reason(StrEnum):
     OTHER_SITE = "other_site"
     DELETED_SITE = "deleted_site"
     TOO_OLD = "too_old"
+    TOO_LATE = "too_late"
     NO_SESSION = "no_session"
     RENEWAL = "renewal"
 
@@ -116,6 +121,10 @@ EXPLAINED: dict[Reason, tuple[str, str]] = {
         "The page view is older than the site's attribution window lets it be.",
         "Create the Checkout Session when the customer begins to pay, with the view id of that page, or let the "
         "window be longer.",
+    ),
+    Reason.TOO_LATE: (
+        "The customer’s metadata names a page view that came after the payment was begun.",
+        "Pass the view id on as the session’s metadata too: a Customer has only the id of the last purchase.",
     ),
     Reason.NO_SESSION: (
         "The payment was made without a Checkout Session and carries no view id.",
@@ -230,6 +239,9 @@ def decide(
         return Decision(found, Reason.OTHER_SITE)
     if begun_at - view.at > window:
         return Decision(found, Reason.TOO_OLD)
+    # All others are of the one purchase. A customer's is overwritten by the next one.
+    if found.evidence is Evidence.CUSTOMER and view.at - begun_at > CLOCKS_APART:
+        return Decision(found, Reason.TOO_LATE)
     shown = {variant for visit in _up_to(view, visits) for variant in visit.variants} | set(view.variants)
     return Decision(found, None, view, credited, tuple(sorted(shown)))
 

@@ -107,7 +107,10 @@ def _reopened(account: StripeAccount, now: dt.datetime, again: bool) -> models.Q
     # A view does not come later than its window after the payment, and no decision is made before the payment.
     is_recent = Q(decided_at__gt=now - attribution.WINDOW)
     unsettled = _decisions(account).filter(
-        outdated | Q(reason__in=[Reason.WAITING, Reason.NO_SESSION, Reason.NO_ID]) | Q(is_recent, reason__in=UNSEEN)
+        outdated
+        | Q(reason__in=[Reason.WAITING, Reason.NO_SESSION, Reason.NO_ID])
+        | Q(is_recent, reason__in=UNSEEN)
+        | Q(evidence=Evidence.CUSTOMER)
     )
     decided = unsettled.filter(charge=OuterRef("stripe_id"))
     carries = ~Q(view_id="") | ~Q(client_reference_id="")
@@ -125,6 +128,12 @@ def _reopened(account: StripeAccount, now: dt.datetime, again: bool) -> models.Q
             Exists(decided.filter(reason=Reason.NO_ID)),
             ~Q(view_id="") | Exists(sessions.filter(carries)) | Exists(carrying),
         )
+        # Of a renewal, the customer is not asked.
+        | Q(
+            Exists(decided.filter(reason__in=[Reason.NO_SESSION, Reason.NO_ID], is_renewal=False)),
+            customer_view_id__gt="",
+        )
+        | Q(Exists(decided.filter(evidence=Evidence.CUSTOMER)), ~Q(payment_intent=""), _is_outdone(account))
     )
     return _paid(account).filter(is_open, stripe_id__in=unsettled.values("charge"))
 
@@ -144,6 +153,30 @@ def _arrived(decisions: models.QuerySet[Attribution]) -> list[str]:
     return [charge for charge, view in wanted.items() if view in found]
 
 
+def _is_outdone(account: StripeAccount) -> Q:
+    """Tell of a payment if something is known of it that is believed more than its customer's metadata.
+
+    Objects show up late, and the history is read in parts: the customer comes with the payment, the rest may follow.
+    """
+    legible = rf"^\s*{attribution.VIEW_ID.pattern}\s*$"
+    own = Q(account=account, payment_intent=OuterRef("payment_intent"))
+    of_subscription = Q(~Q(subscription=""), account=account, subscription=OuterRef("subscription"))
+    begun = CheckoutSession.objects.filter(of_subscription, view_id__iregex=legible)
+    paid_before = InvoicePayment.objects.filter(
+        of_subscription, ~Q(invoice=OuterRef("invoice")), status="paid", created_at__lt=OuterRef("created_at")
+    )
+    bills = InvoicePayment.objects.filter(
+        Q(invoice_view_id__iregex=legible) | Q(subscription_view_id__iregex=legible) | Exists(begun), own
+    )
+    renewed = InvoicePayment.objects.filter(own, Exists(paid_before.exclude(payment_intent="")))
+    decided = _decisions(account).filter(charge=OuterRef("stripe_id"), is_renewal=False)
+    return (
+        Exists(CheckoutSession.objects.filter(own, view_id__iregex=legible))
+        | Exists(bills)
+        | Q(Exists(decided), Exists(renewed))
+    )
+
+
 def _decisions(account: StripeAccount) -> models.QuerySet[Attribution]:
     """One of each payment: the models differ in the visit they credit, not in whether they do."""
     return Attribution.objects.filter(account=account, model=Model.LAST_NON_DIRECT)
@@ -160,11 +193,20 @@ class Origin:
     def subscriptions(self) -> list[str]:
         return [bill.subscription for bill in self.bills if bill.subscription]
 
-    def carried(self, charge: Charge) -> Carried:
+    def is_renewal(self, first_invoices: Mapping[str, str]) -> bool:
+        """`first_invoices` are those of subscriptions, by their id."""
+        return any(bill.invoice != first_invoices.get(bill.subscription, bill.invoice) for bill in self.bills)
+
+    def carried(self, charge: Charge, *, is_renewal: bool) -> Carried:
+        """What a payment's objects carried, or for a renewal those of its subscription.
+
+        A renewal asks no customer: by then he may have come back for something else.
+        """
         carriers = [(Evidence.CHARGE, charge.view_id)]
         carriers += [(Evidence.INVOICE, bill.invoice_view_id) for bill in self.bills]
         carriers += [(Evidence.SUBSCRIPTION, bill.subscription_view_id) for bill in self.bills]
         carriers += [(Evidence.SESSION, session.view_id) for session in self.sessions]
+        carriers += [(Evidence.CUSTOMER, charge.customer_view_id or "")] if not is_renewal else []
         carriers += [(Evidence.REFERENCE, session.client_reference_id) for session in self.sessions]
         return attribution.carried(carriers)
 
@@ -177,7 +219,12 @@ def _decide(
 ) -> list[Change]:
     """Store the decisions about payments, and give those that are new or differ from the ones before."""
     origins = _origins(account, charges)
-    carried = {charge.stripe_id: origins[charge.stripe_id].carried(charge) for charge in charges}
+    first_invoices = _first_invoices(account, origins.values())
+    renewals = {charge for charge, origin in origins.items() if origin.is_renewal(first_invoices)}
+    carried = {
+        charge.stripe_id: origins[charge.stripe_id].carried(charge, is_renewal=charge.stripe_id in renewals)
+        for charge in charges
+    }
     wanted = {found.view_id for found in carried.values() if found.view_id}
     views = _views(wanted, sites)
     bots = set(
@@ -185,7 +232,6 @@ def _decide(
     )
     visits = _visits(views.values())
     rules = AttributionRules.objects.in_bulk({*sites, *(view.site for view in views.values())})
-    first_invoices = _first_invoices(account, origins.values())
     before = {
         (row.charge, row.model): row
         for row in Attribution.objects.filter(account=account, charge__among=[charge.stripe_id for charge in charges])
@@ -195,7 +241,6 @@ def _decide(
         found, origin = carried[charge.stripe_id], origins[charge.stripe_id]
         view = views.get(found.view_id) if found.view_id else None
         of_visitor = visits[view.site, view.visitor] if view else []
-        is_renewal = any(bill.invoice != first_invoices.get(bill.subscription, bill.invoice) for bill in origin.bills)
         window = rules[view.site].window if view and view.site in rules else attribution.WINDOW
         for model in chosen:
             decision = attribution.decide(
@@ -216,7 +261,7 @@ def _decide(
                 rows.append(_kept_row(earlier))
             else:
                 rows.append(_decision_row(charge, model, decision, now))
-            rows[-1].is_renewal = is_renewal
+            rows[-1].is_renewal = charge.stripe_id in renewals
     rows = _without_renewals(_inherited(account, rows, origins), rules)
     changes = _set_decisions(account, rows, before, now)
     _reopen_later_payments(account, changes, origins)

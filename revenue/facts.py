@@ -11,9 +11,9 @@ from django.db.models import Max, Sum
 from revenue.attribution import Model, Reason
 from revenue.coverage import before_and_lately, coverages, has_dropped
 from revenue.health import Facts, Reading
-from revenue.models import Connection, LedgerLine
+from revenue.models import Charge, Connection, LedgerLine, StripeAccount
 from revenue.models.accounts import COUNTED_ACCOUNTS
-from revenue.probing import NEEDS
+from revenue.probing import NEEDS, Need
 from revenue.progress import progress
 from revenue.stats import connections, unsettled
 from revenue.sync import is_running
@@ -22,6 +22,8 @@ from tracking.hits import Refusal
 from tracking.models import View, Visit
 from tracking.refusals import refused_lately
 
+# Whether customers carry ids shows in the newest payments.
+LOOKED_AT = 1_000
 DAYS_30 = dt.timedelta(days=30)
 # Of what is refused, what no site has to do anything about.
 PROGRAMS = (Refusal.BOT, Refusal.WEBDRIVER, Refusal.PREFETCH)
@@ -62,9 +64,17 @@ def reading(connection: Connection, now: dt.datetime) -> Reading:
         is_running=is_running(account),
         is_whole=progress(account, now) is None,
         lacking={need.name: need.without for need in missing if need.is_required},
-        spared={need.name: need.without for need in missing if not need.is_required},
+        spared={need.name: need.without for need in missing if not need.is_required and _is_missed(need, account)},
         unsettled=unsettled([connection]),
     )
+
+
+def _is_missed(need: Need, account: StripeAccount) -> bool:
+    """Tell whether somebody may want to grant it: what only few shops need, when it has been of use lately."""
+    if need.is_advised:
+        return True
+    newest = Charge.objects.filter(account=account).order_by("-created_at").values_list("customer_view_id", flat=True)
+    return any(newest[:LOOKED_AT])
 
 
 def _views(site: Site, now: dt.datetime) -> int:

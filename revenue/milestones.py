@@ -50,7 +50,7 @@ def _is_carried(accounts: list[int]) -> bool:
     whole = f"^{VIEW_ID.pattern}$"
     carriers = {
         CheckoutSession: Q(view_id__iregex=whole) | Q(client_reference_id__iregex=whole),
-        Charge: Q(view_id__iregex=whole),
+        Charge: Q(view_id__iregex=whole) | Q(customer_view_id__iregex=whole),
     }
     for model, carries in carriers.items():
         of_accounts = model._base_manager.filter(account__in=accounts)

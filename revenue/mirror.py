@@ -135,8 +135,10 @@ def _upsert(rows: list[Mirrored], tally: Tally) -> list[Change]:
     model = type(rows[0])
     ids = [row.stripe_id for row in rows]
     known = {row.stripe_id: row for row in model._base_manager.filter(account=rows[0].account_id, stripe_id__among=ids)}
-    upsert(rows, KEY, newer="observed_at")
-    contents = attrgetter(*(field.attname for field in stored_fields(model) if field.attname != "observed_at"))
+    upsert(rows, KEY, newer="observed_at", lasting=model.lasting)
+    # What lasts has not changed, and who was shown for the first time has changed nothing about the payment.
+    aside = ("observed_at", *model.lasting)
+    contents = attrgetter(*(field.attname for field in stored_fields(model) if field.attname not in aside))
     changes = []
     for row in rows:
         before = known.get(row.stripe_id)

@@ -4,27 +4,33 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from revenue import customers
 from revenue.streams import EVENTS, LISTS
 from revenue.stripe_client import PERMISSION, PERMISSIONS, PermissionMissingError, StripeReader
 
-ACCOUNT, BALANCE = "/v1/account", "/v1/balance"
+ACCOUNT, BALANCE, CUSTOMERS = "/v1/account", "/v1/balance", "/v1/customers"
 PROBES: list[tuple[str, dict[str, Any]]] = [
     (ACCOUNT, {}),
     *((path, {**params, "limit": 1}) for path, params in LISTS.values()),
     (EVENTS, {"limit": 1}),
     (BALANCE, {}),
+    (CUSTOMERS, {"limit": 1}),
 ]
 DASHBOARD = "https://dashboard.stripe.com"
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A row of Stripe's form for restricted keys: what it is needed for, and what its boxes are called in addresses."""
+    """A row of Stripe's form for restricted keys: what it is needed for, and what its boxes are called in addresses.
+
+    What is not `is_advised` either serves few shops only, and would show a person's data to all others for nothing.
+    """
 
     name: str
     without: str
     permissions: tuple[str, ...]
     is_required: bool = True
+    is_advised: bool = True
 
 
 NEEDS = (
@@ -57,7 +63,15 @@ NEEDS = (
         ("rak_balance_read",),
         is_required=False,
     ),
+    Need(
+        customers.NAME,
+        "Needed only if your checkout puts the view id on the Customer.",
+        (customers.PERMITTED_BY,),
+        is_required=False,
+        is_advised=False,
+    ),
 )
+ADVISED = tuple(need for need in NEEDS if need.is_advised)
 REQUIRED = frozenset(need.name for need in NEEDS if need.is_required)
 
 
@@ -109,5 +123,5 @@ def lacking(path: str, error: PermissionMissingError) -> dict[str, str]:
 
 def new_key_url(is_live: bool = True) -> str:
     """Where Stripe makes a restricted key, with what is needed filled in as far as Stripe takes it from an address."""
-    asked = [("name", "Humblytics"), *(("permissions[]", name) for need in NEEDS for name in need.permissions)]
+    asked = [("name", "Humblytics"), *(("permissions[]", name) for need in ADVISED for name in need.permissions)]
     return f"{DASHBOARD}{'' if is_live else '/test'}/apikeys/create?{urlencode(asked)}"

@@ -19,7 +19,7 @@ from revenue.forms import AlertsForm, AttributionForm, ConnectForm, KeyForm, Met
 from revenue.health import Level, judge
 from revenue.models import AttributionRules, Connection, Incident, Setup
 from revenue.models.setup import Method
-from revenue.probing import NEEDS, new_key_url
+from revenue.probing import ADVISED, new_key_url
 from revenue.standing import proof
 from revenue.standing import standing as standing_of
 from sites import audit
@@ -87,7 +87,7 @@ def _page(
             (standing_of(each, now), proof(each, now), replacing.get(each.pk) or _replace_form(each))
             for each in stats.connections(site)
         ],
-        "needs": NEEDS,
+        "needs": ADVISED,
         "new_key_url": new_key_url(),
         "new_test_key_url": new_key_url(is_live=False),
         "chosen": (chosen, ways.pop(chosen)),

@@ -6,7 +6,7 @@ from enum import Enum
 
 from revenue.models import Connection, Finding
 from revenue.models.accounts import Status
-from revenue.probing import NEEDS, REQUIRED, Need
+from revenue.probing import ADVISED, NEEDS, REQUIRED, Need
 from revenue.progress import Progress, covered_to, progress
 from revenue.ration import Usage, usage
 from revenue.reconcile import unmatched
@@ -66,7 +66,7 @@ class Standing:
     """How a connection's account is read.
 
     `progress` is None when the whole history is there, `covered_to` while it is not; `missing` is what the key may
-    not read, as far as that is known.
+    not read and should, as far as that is known.
     """
 
     connection: Connection
@@ -105,7 +105,7 @@ def standing(connection: Connection, now: dt.datetime) -> Standing:
         progress=left,
         covered_to=covered_to(account),
         reads=usage(account, now),
-        missing=tuple(need for need in NEEDS if need.name in connection.lacking),
+        missing=tuple(need for need in ADVISED if need.name in connection.lacking),
     )
 
 

@@ -45,6 +45,7 @@ PERMISSIONS = {
     "/v1/balance": "Balance",
     "/v1/charges": "Charges and Refunds",
     "/v1/checkout/sessions": "Checkout Sessions",
+    "/v1/customers": "Customers",
     "/v1/disputes": "Disputes",
     "/v1/events": "Events",
     "/v1/invoice_payments": "Invoices",

@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from django.db import connection as database
@@ -15,6 +16,8 @@ from django.db.models import Count, Q
 from revenue.allowlist import MODELS
 from revenue.attribution import Model
 from revenue.crediting import credit
+from revenue.customers import NAME as CUSTOMERS
+from revenue.customers import Customers, PaymentReader
 from revenue.encryption import UnreadableError
 from revenue.mirror import Tally, measure_tables
 from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
@@ -154,30 +157,32 @@ def catch_up(
     is_asked_for = drain or full
     ration = Ration(account, now, is_asked_for=is_asked_for or connection.synced_at is None)
     plan = Plan(is_asked_for, full, since, None if is_asked_for else BACKFILL_SECONDS)
-    tick = Tick(account, now, ration, plan, lambda count: _open(connection, count), progress)
+    customers = Customers(are_asked_for=CUSTOMERS not in connection.lacking)
+    open_reader = partial(_open, connection, customers)
+    tick = Tick(account, now, ration, plan, open_reader, progress)
     run = Run(tick, _Outcome(Status.DISCONNECTED, "The connection has no key any more."))
     if connection.sealed_key:
         with _only_run(account):
             Connection.objects.filter(pk=connection.pk).update(tried_at=now)
-            run = _read(connection, tick, is_verified)
+            run = _read(open_reader, tick, is_verified)
             if sum(tally.new for tally in tick.tallies.values()) >= MANY_NEW:
                 measure_tables(*MODELS.values(), LedgerLine)
             credit(account, now, again=full)
-            _note(connection, run, now)
+            _note(connection, run, customers, now)
             ration.measure()
             StripeAccount.objects.filter(pk=account.pk).update(due_at=now + max(run.outcome.pause, ration.pace.tick))
     return run
 
 
-def _open(connection: Connection, before_read: Callable[[], None]) -> StripeReader:
-    return StripeReader(connection.open_key(), before_read=before_read)
+def _open(connection: Connection, customers: Customers, before_read: Callable[[], None]) -> StripeReader:
+    return PaymentReader(connection.open_key(), customers, before_read)
 
 
-def _read(connection: Connection, tick: Tick, is_verified: bool) -> Run:
+def _read(open_reader: Callable[[Callable[[], None]], StripeReader], tick: Tick, is_verified: bool) -> Run:
     """Let the tick read Stripe. Pages stored before an error stay."""
     found: list[Difference] | None = None
     try:
-        with _open(connection, tick.ration.count) as reader:
+        with open_reader(tick.ration.count) as reader:
             try:
                 tick.run(reader)
                 if is_verified:
@@ -207,13 +212,13 @@ def _outcome(error: UnreadableError | ReadError) -> _Outcome:
     return _Outcome(Status.UNREACHABLE, str(error))
 
 
-def _note(connection: Connection, run: Run, now: dt.datetime) -> None:
+def _note(connection: Connection, run: Run, customers: Customers, now: dt.datetime) -> None:
     """Write on the connection how it went, unless its key was replaced or removed meanwhile."""
     outcome = run.outcome
     news: dict[str, Any] = {
         "status": outcome.status,
         "problem": scrub(outcome.problem)[:300],
-        "lacking": _lacking(connection, run.tick),
+        "lacking": _lacking(connection, run.tick, customers),
     }
     if outcome.status == Status.CONNECTED:
         # What one site's key has read is there for every site of the account.
@@ -222,7 +227,7 @@ def _note(connection: Connection, run: Run, now: dt.datetime) -> None:
     Connection.objects.filter(pk=connection.pk, sealed_key=connection.sealed_key).update(**news)
 
 
-def _lacking(connection: Connection, tick: Tick) -> list[str]:
+def _lacking(connection: Connection, tick: Tick, customers: Customers) -> list[str]:
     """What the key may not read. What was not tried in this run stays as it was known."""
     refused = {
         name
@@ -230,6 +235,8 @@ def _lacking(connection: Connection, tick: Tick) -> list[str]:
         if isinstance(error, PermissionMissingError)
         for name in lacking(_path(each), error)
     }
+    if customers.are_forbidden:
+        refused.add(CUSTOMERS)
     read = {PERMISSIONS[_path(each)] for each in tick.drained}
     return sorted((set(connection.lacking) - read) | refused)
 

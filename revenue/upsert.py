@@ -14,10 +14,13 @@ from typing import Any
 from django.db import connection, models
 
 
-def upsert(rows: Sequence[models.Model], key: tuple[str, ...], *, newer: str = "") -> None:
+def upsert(
+    rows: Sequence[models.Model], key: tuple[str, ...], *, newer: str = "", lasting: tuple[str, ...] = ()
+) -> None:
     """Store rows of one model, no two of them with the same `key` (names of columns).
 
-    With `newer`, a stored row is only replaced by one whose column of that name is the same or later.
+    With `newer`, a stored row is only replaced by one whose column of that name is the same or later. What is stored
+    in the columns `lasting` is not replaced, unless it is null.
     """
     if not rows:
         return
@@ -27,7 +30,7 @@ def upsert(rows: Sequence[models.Model], key: tuple[str, ...], *, newer: str = "
     given = [dict(zip(columns, values(row), strict=True)) for row in rows]
     with connection.cursor() as cursor:
         # Moments and UUIDs are written as PostgreSQL reads them.
-        cursor.execute(_statement(model, key, newer), [json.dumps(given, default=str)])
+        cursor.execute(_statement(model, key, newer, lasting), [json.dumps(given, default=str)])
 
 
 @cache
@@ -37,7 +40,7 @@ def stored_fields(model: type[models.Model]) -> "list[models.Field[Any, Any]]":
 
 
 @cache
-def _statement(model: type[models.Model], key: tuple[str, ...], newer: str) -> str:
+def _statement(model: type[models.Model], key: tuple[str, ...], newer: str, lasting: tuple[str, ...]) -> str:
     quote = connection.ops.quote_name
     table, fields = quote(model._meta.db_table), stored_fields(model)
     names = [quote(field.column) for field in fields]
@@ -45,7 +48,11 @@ def _statement(model: type[models.Model], key: tuple[str, ...], newer: str) -> s
     types = [str(field.db_type(connection)).split("(")[0] for field in fields]
     given = [f"{name} {type}" for name, type in zip(names, types, strict=True)]
     replaced = [name for name in names if name not in map(quote, key)]
-    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in replaced)
+    kept = set(map(quote, lasting))
+    changes = ", ".join(
+        f"{name} = coalesce({table}.{name}, EXCLUDED.{name})" if name in kept else f"{name} = EXCLUDED.{name}"
+        for name in replaced
+    )
     guard = f" WHERE EXCLUDED.{quote(newer)} >= {table}.{quote(newer)}" if newer else ""
     return (
         f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(names)} "

@@ -13,6 +13,7 @@ from revenue import attribution, connecting, stats
 from revenue import sync as syncing
 from revenue.attribution import Model, Reason
 from revenue.connecting import connect
+from revenue.customers import PaymentReader
 from revenue.models import Attribution, Connection
 from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.http import serve
@@ -97,8 +98,8 @@ def shop(site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator
     account = world.add_account("Shop")
     with serve(world) as server:
         settings.STRIPE_API_BASE = server.url
-        for module in (syncing, connecting):
-            monkeypatch.setattr(module, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
+        monkeypatch.setattr(syncing, "PaymentReader", partial(PaymentReader, sleep=lambda seconds: None))
+        monkeypatch.setattr(connecting, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
         connection = connect(site, account.secret_key, noon)
         yield Shop(site, world, account, connection)
 

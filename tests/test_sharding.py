@@ -29,6 +29,7 @@ from humblytics.sharding import KEY, replicated, sharded
 from revenue import connecting, forgetting
 from revenue import sync as syncing
 from revenue.connecting import connect
+from revenue.customers import PaymentReader
 from revenue.history import keep_decisions
 from revenue.metrics import RevenueMetrics
 from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
@@ -175,8 +176,8 @@ def _sell(watch: Watch, patch: pytest.MonkeyPatch, site: Site, views: list[str],
     account = world.add_account("Shop")
     with serve(world) as server:
         patch.setattr("django.conf.settings.STRIPE_API_BASE", server.url)
-        for module in (syncing, connecting):
-            patch.setattr(module, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
+        patch.setattr(syncing, "PaymentReader", partial(PaymentReader, sleep=lambda seconds: None))
+        patch.setattr(connecting, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
         watch.where = "connecting"
         connected = connect(site, account.secret_key, now)
         for view in views:

@@ -4,12 +4,17 @@ Never a name, an e-mail address, a postal address or a card: what is not kept ca
 `observed_at` is the Date of Stripe's answer; a row is only ever replaced by one observed later.
 """
 
+from typing import ClassVar
+
 from django.db import models
 
 from revenue.models.accounts import StripeAccount
 
 
 class Mirrored(models.Model):
+    # Fields whose first known value stays, whatever Stripe shows later; None is not known.
+    lasting: ClassVar[tuple[str, ...]] = ()
+
     account = models.ForeignKey(StripeAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
     stripe_id = models.CharField("Stripe id", max_length=255)
     created_at = models.DateTimeField()
@@ -58,6 +63,15 @@ class Charge(Mirrored):
     balance_transaction = models.CharField(max_length=255)
     failure_balance_transaction = models.CharField(max_length=255)
     view_id = models.CharField("humblytics_view_id", max_length=500)
+    # A customer's metadata outlives the payment, so only its first reading says what the payment was begun with.
+    customer_view_id = models.CharField(  # noqa: DJ001  # Nothing was carried is not the same as nobody could look.
+        "humblytics_view_id of the customer",
+        max_length=500,
+        null=True,
+        help_text="As it was when the customer was first seen with the payment; null where Stripe did not show him.",
+    )
+
+    lasting = ("customer_view_id",)
 
     class Meta(Mirrored.Meta):
         indexes = [

@@ -10,7 +10,7 @@ world.advance(30 * 86_400)
 
 from typing import Any
 
-from revenue.sandbox import billing, objects, payments, payouts, reversals, sessions
+from revenue.sandbox import billing, customers, objects, payments, payouts, reversals, sessions
 from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.errors import StripeError, missing
 from revenue.sandbox.objects import StripeObject
@@ -31,6 +31,17 @@ class World(State):
             if customer and not self.find(owner, "customer", customer):
                 raise missing("customer", customer, "customer", 400)
         return objects.as_shown(session)
+
+    def create_customer(self, owner: Owner, params: dict[str, Any]) -> StripeObject:
+        """Make a customer, whom `create_session` may then name, with the parameters of Stripe's API."""
+        with self.lock, self._act(owner) as act:
+            return customers.create(act, params)
+
+    def update_customer(self, customer_id: str, params: dict[str, Any]) -> StripeObject:
+        with self.lock:
+            customer = self._required(customer_id, "customer")
+            with self._act(self._owners[customer_id]) as act:
+                return customers.update(act, customer, params)
 
     def create_link(self, owner: Owner, params: dict[str, Any]) -> StripeObject:
         """Make a payment link; `follow_link` opens a session for each buyer who comes by it."""

@@ -35,6 +35,10 @@ class Writes:
                 return self._create_session, ("rak_checkout_session_write",)
             case ["checkout", "sessions", session_id, "expire"]:
                 return partial(self._expire_session, session_id), ("rak_checkout_session_write",)
+            case ["customers"]:
+                return self._create_customer, ("rak_customer_write",)
+            case ["customers", customer_id]:
+                return partial(self._update_customer, customer_id), ("rak_customer_write",)
             case ["payment_intents", intent_id, "capture"]:
                 return partial(self._capture, intent_id), ("rak_payment_intent_write",)
             case ["payment_links"]:
@@ -51,6 +55,15 @@ class Writes:
         expand = paths_to_expand(record(EXPAND)(call.params, ""), "checkout.session", call)
         self._reads.existing(BY_KIND["checkout.session"], session_id, call.owner, "session", 404)
         return self._reads.expanded(self._world.expire(session_id), expand, call)
+
+    def _create_customer(self, call: Call) -> StripeObject:
+        params, expand = _without_expand(call, "customer")
+        return self._reads.expanded(self._world.create_customer(call.owner, params), expand, call)
+
+    def _update_customer(self, customer_id: str, call: Call) -> StripeObject:
+        params, expand = _without_expand(call, "customer")
+        self._reads.existing(BY_KIND["customer"], customer_id, call.owner, "id", 404)
+        return self._reads.expanded(self._world.update_customer(customer_id, params), expand, call)
 
     def _create_link(self, call: Call) -> StripeObject:
         params, expand = _without_expand(call, "payment_link")

@@ -10,6 +10,7 @@ import pytest
 from revenue import connecting
 from revenue import sync as syncing
 from revenue.connecting import connect
+from revenue.customers import PaymentReader
 from revenue.models import Connection
 from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.http import SandboxServer, serve
@@ -69,8 +70,8 @@ def sandbox(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The world's server in Stripe's place; pauses between tries take no time."""
     with serve(world) as server:
         settings.STRIPE_API_BASE = server.url
-        for module in (syncing, connecting):
-            monkeypatch.setattr(module, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
+        monkeypatch.setattr(syncing, "PaymentReader", partial(PaymentReader, sleep=lambda seconds: None))
+        monkeypatch.setattr(connecting, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
         yield server
 
 

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import connection as database
 
 from revenue import allowlist
-from revenue.models import CheckoutSession, StripeAccount
+from revenue.models import Charge, CheckoutSession, StripeAccount
 from revenue.sandbox.accounts import Account
 from revenue.sandbox.http import SandboxServer
 from revenue.sandbox.messages import Request, Response, json_response
@@ -18,6 +18,7 @@ from tests.revenue.shopping import buy, subscribe
 
 AT = dt.datetime(2026, 5, 1, tzinfo=dt.UTC)
 MARK = "Zoë Personal"
+VIEW = "018f4c1e-9d2b-7cc3-98c4-dc0c0c07398f"
 
 # Every field that is kept of an object. A new one is thought about here: can it name or reach a person?
 KEPT = {
@@ -27,7 +28,7 @@ KEPT = {
     },
     "charge": {
         *("status", "captured", "amount", "amount_captured", "amount_refunded", "currency", "payment_intent"),
-        *("balance_transaction", "failure_balance_transaction", "view_id"),
+        *("balance_transaction", "failure_balance_transaction", "view_id", "customer_view_id"),
     },
     "refund": {
         *("charge", "status", "amount", "currency", "balance_transaction", "failure_balance_transaction"),
@@ -69,6 +70,8 @@ def strewn(value: Any, depth: int = 0) -> Any:
                 marked[name] = MARK
         if isinstance(value.get("metadata"), dict):
             marked["metadata"] = {**value["metadata"], "customer": MARK}
+        if value.get("object") == "customer":
+            marked |= {**extra, "shipping": extra}
         if value.get("object") == "checkout.session":
             marked["client_reference_id"] = MARK
         return marked
@@ -93,14 +96,20 @@ def laden(sandbox: SandboxServer) -> Iterator[None]:
 def test_nothing_that_names_a_buyer_reaches_the_database(
     run: Callable[..., Report], world: World, account: Account, laden: None
 ) -> None:
+    owner = world.keys[account.secret_key].owner
     paid = world.pay(world.create_session(account, **buy(), customer_email="zoe@example.com")["id"], name=MARK)
-    charge = world.page(world.keys[account.secret_key].owner, "charge", lambda item: True, 1).data[0]["id"]
+    charge = world.page(owner, "charge", lambda item: True, 1).data[0]["id"]
+    person = {"name": MARK, "email": "zoe@example.com", "phone": MARK, "description": MARK, "address": {"line1": MARK}}
+    customer = world.create_customer(owner, {**person, "metadata": {"humblytics_view_id": VIEW, "crm": MARK}})
+    world.pay(world.create_session(account, **buy(customer=customer["id"]))["id"], name=MARK)
     world.pay(world.create_session(account, **subscribe())["id"], name=MARK)
     world.refund(charge, 100)
     world.dispute(charge)
     assert paid["status"] == "complete"
     assert run().error == ""
 
+    # The customer was in the answer, and this is all that is left of him.
+    assert Charge.objects.filter(customer_view_id=VIEW).count() == 1
     assert all(model.objects.exists() for model in allowlist.MODELS.values())
     with database.cursor() as cursor:
         for model in apps.get_app_config("revenue").get_models():
@@ -108,12 +117,13 @@ def test_nothing_that_names_a_buyer_reaches_the_database(
             text = "\n".join(row for (row,) in cursor.fetchall())
             assert "Personal" not in text
             assert "zoe@example.com" not in text
+            assert customer["id"] not in text
 
 
 @pytest.mark.parametrize(
     ("reference", "kept"),
     [
-        pytest.param("018f4c1e-9d2b-7cc3-98c4-dc0c0c07398f", "018f4c1e-9d2b-7cc3-98c4-dc0c0c07398f", id="view id"),
+        pytest.param(VIEW, VIEW, id="view id"),
         pytest.param("zoe@example.com", "", id="the merchant's own"),
         pytest.param(None, "", id="none"),
     ],

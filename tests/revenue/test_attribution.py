@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revenue.attribution import (
+    CLOCKS_APART,
     PATIENCE,
     WINDOW,
     Carried,
@@ -133,6 +134,15 @@ def test_the_first_legible_id_in_the_order_of_trust_is_believed(
             {"view": view(1, at=PAID - WINDOW - dt.timedelta(seconds=1)), "visits": [visit(1, 999, "Email")]},
             Reason.TOO_OLD,
             id="too old",
+        ),
+        pytest.param(
+            {
+                "found": Carried(Evidence.CUSTOMER, str(ID), ID),
+                "view": view(1, at=PAID + CLOCKS_APART + dt.timedelta(seconds=1)),
+                "visits": [visit(1, -1, "Email")],
+            },
+            Reason.TOO_LATE,
+            id="too late",
         ),
     ],
 )

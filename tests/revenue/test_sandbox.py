@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from revenue.sandbox.accounts import READ_PERMISSIONS
 from revenue.sandbox.errors import StripeError
 from revenue.sandbox.http import serve
 from revenue.sandbox.truth import CurrencyTruth
 from revenue.sandbox.world import World
-from tests.revenue.shopping import DAY, NOW, Clock, ask, buy, charges_of, error_of, paid_charge
+from tests.revenue.shopping import DAY, NOW, Clock, ask, buy, charges_of, error_of, event_types, paid_charge
 
 
 @pytest.fixture
@@ -452,6 +453,18 @@ class TestLists:
         assert [move.source.object for move in moves] == ["dispute", "refund", "charge"]
         assert {move.source.payment_intent.id for move in moves} == {charge["payment_intent"]}
 
+    def test_a_customer_keeps_metadata_which_is_shown_with_every_payment(self, world, account, client):
+        person = {"name": "Zoe", "address": {"line1": "1 Way"}, "metadata": {"a": "1", "b": "2"}}
+        made = client.v1.customers.create(params=person)
+        world.refund(paid_charge(world, account)["id"])
+        paid_charge(world, account, customer=made.id)
+        client.v1.customers.update(made.id, params={"name": "Ada", "metadata": {"a": "", "c": "3"}})
+        moves = client.v1.balance_transactions.list(params={"expand": ["data.source", "data.source.customer"]}).data
+        (shown,) = [move.source.customer for move in moves if move.source.customer]
+        assert (shown.id, shown.name, shown.address.line1) == (made.id, "Ada", "1 Way")
+        assert shown.metadata.to_dict() == {"b": "2", "c": "3"}
+        assert event_types(world, account).count("customer.updated") == 1
+
 
 REFUSALS = [
     pytest.param("limit=0", "parameter_invalid_integer", "limit", id="limit too small"),
@@ -513,6 +526,10 @@ class TestRefusals:
         assert key not in refused[4]
         expanding = ask(server, f"/v1/charges/{charge['id']}?expand[]=payment_intent", key)
         assert "'rak_payment_intent_read'" in error_of(expanding)[4]
+        both = "expand[]=data.source&expand[]=data.source.customer"
+        moving = world.add_restricted_key(account, READ_PERMISSIONS - {"rak_customer_read"})
+        expanding = error_of(ask(server, f"/v1/balance_transactions?{both}", moving))
+        assert (expanding[0], "'rak_customer_read' permission" in expanding[4]) == (403, True)
         refund = ask(server, "/v1/refunds", key, "POST", {"charge": charge["id"]})
         assert "'rak_charge_write'" in error_of(refund)[4]
 

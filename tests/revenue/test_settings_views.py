@@ -50,7 +50,7 @@ def permissions(text: str) -> dict[str, str]:
     """What the page says of each permission."""
     told = {}
     for need in NEEDS:
-        found = re.search(rf"(Granted|Missing|Not checked) {need.name}\b(?! transactions)", text)
+        found = re.search(rf"(Granted|Missing|Left out|Not checked) {need.name}\b(?! transactions)", text)
         told[need.name] = found[1] if found else ""
     return told
 
@@ -100,13 +100,13 @@ def test_who_sets_replaces_and_destroys_a_key_is_noted_without_the_key(
 def test_before_that_the_page_says_what_a_key_needs_and_where_to_make_it(owner_client: Client, site: Site) -> None:
     page = owner_client.get(SETTINGS).content.decode()
     for need in NEEDS:
-        assert f'<span class="badge">{need.name}</span>' in page
+        assert (f'<span class="badge">{need.name}</span>' in page) is need.is_advised
     links = [unescape(found) for found in re.findall(r'href="(https://dashboard[^"]*)"', page)]
     assert links == [new_key_url(), new_key_url(is_live=False)]
     asked = set(re.findall(r"permissions%5B%5D=(rak_\w+)", links[0]))
     # Nothing that writes, and nothing that the sandbox, as Stripe, does not ask for.
     assert asked <= READ_PERMISSIONS
-    assert all(permission in asked for need in NEEDS for permission in need.permissions)
+    assert asked == {permission for need in NEEDS if need.is_advised for permission in need.permissions}
     assert links[1].startswith("https://dashboard.stripe.com/test/apikeys/create?")
 
 
@@ -115,7 +115,10 @@ def test_a_key_that_has_just_what_the_link_asks_for_is_enough(
 ) -> None:
     asked = frozenset(re.findall(r"rak_\w+", new_key_url()))
     assert enter(owner_client, world.add_restricted_key(account, asked)).status_code == 302
-    assert Connection.objects.get().lacking == []
+    page = text_of(owner_client.get(SETTINGS))
+    assert "The key may read All that is needed" in page
+    assert permissions(page) == {need.name: "Granted" if need.is_advised else "Left out" for need in NEEDS}
+    assert "Needed only if your checkout puts the view id on the Customer." in page
 
 
 @pytest.mark.parametrize("need", [need for need in NEEDS if need.is_required], ids=lambda need: need.name)
@@ -140,7 +143,7 @@ def test_what_can_be_left_out_is_told_but_connects(
     # Without “Account”, it is Stripe's refusal that says whose key it is.
     assert Connection.objects.get().account.acct_id == account.id
     page = text_of(owner_client.get(SETTINGS))
-    assert permissions(page)[need.name] == "Missing"
+    assert permissions(page)[need.name] == ("Missing" if need.is_advised else "Left out")
     assert need.without in page
 
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from revenue import connecting
 from revenue import sync as syncing
 from revenue.connecting import connect
+from revenue.customers import PaymentReader
 from revenue.models import Charge, Connection, StripeAccount
 from revenue.sandbox import faults
 from revenue.sandbox.accounts import Owner
@@ -292,8 +293,8 @@ def is_refundable(charge: StripeObject) -> bool:
 
 @pytest.fixture
 def without_pauses(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (syncing, connecting):
-        monkeypatch.setattr(module, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
+    monkeypatch.setattr(syncing, "PaymentReader", partial(PaymentReader, sleep=lambda seconds: None))
+    monkeypatch.setattr(connecting, "StripeReader", partial(StripeReader, sleep=lambda seconds: None))
 
 
 @pytest.mark.usefixtures("without_pauses")

@@ -13,11 +13,21 @@ from revenue.sandbox.objects.billing import after, invoice, invoice_line, invoic
 from revenue.sandbox.objects.checkout import checkout_session, line_item, payment_link, price, setup_intent
 from revenue.sandbox.objects.events import event
 from revenue.sandbox.objects.payments import charge, dispute, payment_intent, refund, refund_without_charge
-from revenue.sandbox.objects.shape import API_VERSION, DAY, StripeObject, as_shown, identifier, listing, person
+from revenue.sandbox.objects.shape import (
+    API_VERSION,
+    DAY,
+    NO_ADDRESS,
+    StripeObject,
+    as_shown,
+    identifier,
+    listing,
+    person,
+)
 
 __all__ = [
     "API_VERSION",
     "DAY",
+    "NO_ADDRESS",
     "StripeObject",
     "account",
     "after",

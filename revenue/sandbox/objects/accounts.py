@@ -1,6 +1,6 @@
 """Whose money it is, and whose it was."""
 
-from revenue.sandbox.objects.shape import StripeObject, identifier, listing
+from revenue.sandbox.objects.shape import NO_ADDRESS, StripeObject, identifier, listing
 
 
 def account(account_id: str, name: str, country: str, default_currency: str, created: int) -> StripeObject:
@@ -51,18 +51,26 @@ def account(account_id: str, name: str, country: str, default_currency: str, cre
 
 
 def customer(
-    email: str | None, name: str | None, metadata: dict[str, str], created: int, livemode: bool
+    email: str | None,
+    name: str | None,
+    metadata: dict[str, str],
+    created: int,
+    livemode: bool,
+    *,
+    address: dict[str, str] | None = None,
+    description: str | None = None,
+    phone: str | None = None,
 ) -> StripeObject:
     return {
         "id": identifier("cus_", 14),
         "object": "customer",
-        "address": None,
+        "address": {**NO_ADDRESS, **address} if address else None,
         "balance": 0,
         "created": created,
         "currency": None,
         "default_source": None,
         "delinquent": False,
-        "description": None,
+        "description": description,
         "discount": None,
         "email": email,
         "invoice_prefix": identifier("", 8).upper(),
@@ -76,7 +84,7 @@ def customer(
         "metadata": metadata,
         "name": name,
         "next_invoice_sequence": 1,
-        "phone": None,
+        "phone": phone,
         "preferred_locales": [],
         "shipping": None,
         "tax_exempt": "none",
