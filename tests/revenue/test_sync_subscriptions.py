@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from revenue.models import Attribution, Charge, CheckoutSession, InvoicePayment, LedgerLine
-from revenue.sandbox.accounts import Account
+from revenue.sandbox.accounts import Account, Owner
 from revenue.sandbox.world import World
 from revenue.sync import Report
 from sites.models import Site
@@ -58,6 +58,18 @@ def test_a_subscription_carries_the_id_itself_and_renewals_after_its_window_inhe
 
     assert sources() == [("", "Letter")] * 4
     assert set(Attribution.objects.values_list("evidence", flat=True)) == {"subscription_metadata"}
+
+
+def test_an_invoice_carries_the_id_itself(run: Run, world: World, account: Account, site: Site) -> None:
+    view = seen(site, moment(world), source="Letter")
+    invoice = begun(world, account)["invoice"]
+    # As a merchant does who changes the draft.
+    with world._act(Owner(account.id, False)) as act:
+        act.change(act.get(invoice), metadata={"humblytics_view_id": str(view.id)})
+    run()
+
+    assert sources() == [("", "Letter")]
+    assert set(Attribution.objects.values_list("evidence", flat=True)) == {"invoice_metadata"}
 
 
 def test_renewals_are_credited_when_the_view_is_gone_and_the_first_payment_stays_so(
