@@ -12,8 +12,10 @@ from typing import Any
 
 import psycopg
 
-from tests.factories import CHROME
-
+# A program that has no Django may be a visitor, too.
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+)
 CLIENTS = 16
 ANSWER_SECONDS = 20
 LOST = 0
