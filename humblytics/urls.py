@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from humblytics import api, health
+from humblytics import api, health, help_views
 from humblytics.metrics import metrics
 from sites.accounts.views import log_in_to_admin
 from splittests import script_views
@@ -16,6 +16,8 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("", include("sites.accounts.urls")),
     path("admin/", admin.site.urls),
+    path("help/", help_views.help_index, name="help-index"),
+    path("help/<slug:slug>/", help_views.help_topic, name="help"),
     path("", include("sites.urls")),
     path("", include("tracking.urls")),
     path("", include("revenue.urls")),

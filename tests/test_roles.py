@@ -34,7 +34,7 @@ LEAST = {
         """,
         Least.LOGGED_IN: """
         account account_change_password account_email account_reauthenticate cancel-email delete-account
-        end-other-sessions end-session mfa_activate_totp mfa_add_webauthn mfa_deactivate_totp
+        end-other-sessions end-session help help-index mfa_activate_totp mfa_add_webauthn mfa_deactivate_totp
         mfa_generate_recovery_codes mfa_index mfa_list_webauthn mfa_reauthenticate mfa_reauthenticate_webauthn
         mfa_remove_webauthn mfa_view_recovery_codes sites:index sites:new
         """,
