@@ -271,7 +271,9 @@ ON CONFLICT DO NOTHING
 
 
 STATEMENT, STATEMENT_OF_SHARD = _statement(is_spread=False), _statement(is_spread=True)
-IS_SPREAD = "SELECT 1 FROM pg_extension WHERE extname = 'citus'"
+HAS_CITUS = "SELECT 1 FROM pg_extension WHERE extname = 'citus'"
+# What only a database with Citus can be asked.
+IS_SPREAD = "SELECT 1 FROM pg_dist_partition WHERE logicalrelid = 'tracking_view'::regclass"
 SHARDS = """
 SELECT site_id, get_shard_id_for_distribution_column('tracking_view', site_id)
 FROM unnest(%(sites)s::bigint[]) AS site_id
@@ -366,7 +368,8 @@ class Recorder:
         Then some may be written although this fails. They are told to be sent again, and count once.
         """
         if self._is_spread is None:
-            self._is_spread = bool(await self._database.execute(IS_SPREAD, []))
+            has_citus = await self._database.execute(HAS_CITUS, [])
+            self._is_spread = bool(has_citus and await self._database.execute(IS_SPREAD, []))
         if not self._is_spread:
             await self._database.execute(STATEMENT, parameters(batch))
             return

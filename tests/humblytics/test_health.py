@@ -128,7 +128,8 @@ def test_a_recorder_that_is_stuck_is_not_ready_until_it_goes_on(monkeypatch: pyt
         after = (await ask(readiness))[0]
         return [*before, after, database.asked]
 
-    assert asyncio.run(run()) == [503, 503, 503, 200, 1]
+    # It is asked once whether it is Citus, and once to write.
+    assert asyncio.run(run()) == [503, 503, 503, 200, 2]
 
 
 def test_what_django_finds_wrong_is_told_as_it_says() -> None:

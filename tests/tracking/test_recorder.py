@@ -19,6 +19,7 @@ from tracking.devices import Device
 from tracking.models import Event, View, Visit
 from tracking.places import Place
 from tracking.recorder import (
+    HAS_CITUS,
     IS_SPREAD,
     SHARDS,
     STATEMENT,
@@ -130,9 +131,13 @@ def test_what_happens_on_a_view_may_be_in_the_same_batch() -> None:
 class Spread(Counting):
     """Has its tables on several machines, for all that it says; of its two shards one has the odd sites."""
 
+    is_spread = True
+
     async def execute(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
-        if statement == IS_SPREAD:
+        if statement == HAS_CITUS:
             return [(1,)]
+        if statement == IS_SPREAD:
+            return [(1,)] * self.is_spread
         if statement == SHARDS:
             return [(site_id, site_id % 2) for site_id in parameters["sites"]]
         if statement == STATEMENT_OF_SHARD:
@@ -162,6 +167,23 @@ def test_tables_on_several_machines_are_written_shard_by_shard_to_the_same_end()
         assert [visit.views for visit in Visit.objects.filter(site=site)] == [10, 10, 10]
         told = Event.objects.filter(site=site)
         assert {event.view_id: event.visit_id for event in told} == {view.id: view.visit_id for view in kept}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_citus_alone_spreads_no_tables() -> None:
+    site = SiteFactory()
+
+    async def run() -> int:
+        database = Spread()
+        database.is_spread = False
+        recorder = Recorder(database)
+        await recorder.record(sighting(site.pk))
+        await database.pipe.close()
+        return database.batches
+
+    # Neither is it asked for shards, of which there are none.
+    assert asyncio.run(run()) == 1
+    assert View.objects.count() == 1
 
 
 def _who(view: Seen) -> tuple[int, uuid.UUID, uuid.UUID, uuid.UUID, dt.datetime]:
