@@ -9,7 +9,7 @@ from django.db.models import F, Sum
 
 from revenue import budget
 from revenue.budget import Pace
-from revenue.models import Charge, ReadCount, StripeAccount
+from revenue.models import Charge, Connection, ReadCount, StripeAccount
 from revenue.stripe_client import ReadError
 
 # The sandbox has no ration, and a demo should not keep anybody waiting.
@@ -21,7 +21,7 @@ class RationSpentError(ReadError):
 
 
 class KeyGoneError(ReadError):
-    sentence = "The account has no key any more."
+    sentence = "The connection has no key any more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,12 @@ def count_reads(account: StripeAccount, now: dt.datetime, reads: int) -> None:
 
 
 class Ration:
-    """What one run may read of an account. A run that somebody asked for may go beyond the day's usual part."""
+    """What one run may read by the key of a connection. One that somebody asked for may go beyond the day's part."""
 
-    def __init__(self, account: StripeAccount, now: dt.datetime, *, is_asked_for: bool) -> None:
+    def __init__(self, connection: Connection, now: dt.datetime, *, is_asked_for: bool) -> None:
         self.reads = 0
-        self._account, self._now, self._is_asked_for = account, now, is_asked_for
+        self._connection, self._account = connection, connection.account
+        self._now, self._is_asked_for = now, is_asked_for
         self._kept = 0
         self._lock = Lock()
         self.measure()
@@ -87,10 +88,10 @@ class Ration:
             self.reads += 1
 
     def keep(self) -> None:
-        """Write down what was counted since the last time. Raise KeyGoneError when nothing may be read any more."""
+        """Write down what was counted since the last time. Raise KeyGoneError if the key was destroyed."""
         reads = self.reads
         if reads > self._kept:
-            if not self._account.connections.exclude(sealed_key="").exists():
+            if not Connection.objects.filter(pk=self._connection.pk).exclude(sealed_key="").exists():
                 raise KeyGoneError
             count_reads(self._account, self._now, reads - self._kept)
             self._kept = reads

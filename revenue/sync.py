@@ -155,7 +155,7 @@ def catch_up(
     account = connection.account
     about.note(site=connection.site.domain, account=account.acct_id)
     is_asked_for = drain or full
-    ration = Ration(account, now, is_asked_for=is_asked_for or connection.synced_at is None)
+    ration = Ration(connection, now, is_asked_for=is_asked_for or connection.synced_at is None)
     plan = Plan(is_asked_for, full, since, None if is_asked_for else BACKFILL_SECONDS)
     customers = Customers(are_asked_for=CUSTOMERS not in connection.lacking)
     open_reader = partial(_open, connection, customers)

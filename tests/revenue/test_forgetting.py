@@ -89,9 +89,12 @@ def test_an_account_that_is_connected_again_before_it_is_deleted_begins_anew(
     assert set(LedgerLine.objects.values_list("key", "amount")) == lines
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
 def test_a_reading_under_way_stops_and_nothing_of_it_is_left(
-    connection: Connection, buy: Buy, site: Site, world: World
+    connection: Connection, buy: Buy, site: Site, world: World, account: Account, is_shared: bool
 ) -> None:
+    if is_shared:
+        connect(SiteFactory(domain="blog.example"), account.secret_key, moment(world))
     buy()
     told: list[str] = []
 
@@ -108,4 +111,4 @@ def test_a_reading_under_way_stops_and_nothing_of_it_is_left(
     assert str(run.outcome.status) == "disconnected"
     assert len(told) == 1
     forgetting.forget(moment(world))
-    assert not StripeAccount.objects.exists()
+    assert StripeAccount.objects.exists() is is_shared
