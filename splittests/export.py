@@ -29,6 +29,8 @@ COLUMNS = (
     "chance_to_win",
     "risk",
     "control_risk",
+    "led",
+    "lost",
     "sample_ratio_p",
     "verdict",
 )
@@ -37,16 +39,21 @@ COLUMNS = (
 def as_rows(test: SplitTest, results: Results) -> Iterator[list[object]]:
     """Give the headings, then a row for each variant, then those of each metric; what there is not is empty.
 
-    Each row has what becomes of the whole test: the split's p-value and the verdict, so that no figure stands alone.
+    Each row has how many were led to the variant and lost on the way, the split's p-value and the verdict of the whole
+    test, so that no figure stands alone.
     """
     yield list(COLUMNS)
     whole = ["" if results.sample_ratio_p is None else results.sample_ratio_p, harmless(results.verdict.title)]
+    losses: list[list[object]] = [["", ""]] * len(results.arms)
+    if results.losses:
+        losses = [[arm.led, arm.lost] for arm in results.losses.arms]
     for metric, found in ((test.goal_text, results), *((each.name, each.results) for each in results.metrics)):
-        for row in _rows(metric, found):
-            yield [*row, *whole]
+        for row, lost in zip(_rows(metric, found), losses, strict=True):
+            yield [*row, *lost, *whole]
 
 
 def _rows(metric: str, results: Results) -> Iterator[list[object]]:
+    """Give a row for each arm, in their order."""
     control, *_ = results.arms
     yield [harmless(metric), *_figures(control), *[""] * 7]
     for reading in results.readings:

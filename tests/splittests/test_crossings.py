@@ -53,6 +53,8 @@ def test_who_is_chosen_and_not_seen_is_lost_to_their_variant(test: SplitTest, ow
         {"name": "New page", "led": 5, "lost": 2},
     ]
     assert told["losses_are_uneven"] is False
+    rows = owner_client.get(f"/shop.example/split-tests/{test.pk}/results.csv").content.decode().splitlines()
+    assert [row.split(",")[-4:-2] for row in rows] == [["led", "lost"], ["4", "0"], ["5", "2"]]
 
 
 def test_arms_lose_differently_when_chance_hardly_does() -> None:

@@ -401,7 +401,7 @@ def test_results_are_exported_as_csv(sold: SplitTest, owner_client: Client) -> N
         "conversions": "50", "orders": "50", "gross": "100000", "went_back": "0", "net": "100000",
         "capped_net": "100000", "uplift": "", "uplift_low": "",
         "uplift_high": "", "p_value": "", "chance_to_win": "", "risk": "", "control_risk": "",
-        "sample_ratio_p": "1.0", "verdict": "No difference found",
+        "led": "", "lost": "", "sample_ratio_p": "1.0", "verdict": "No difference found",
     }  # fmt: skip
     assert loud[1] == "'=Loud"
     assert float(loud[headings.index("uplift")]) == pytest.approx(0.34)
