@@ -129,7 +129,7 @@ def test_a_worker_killed_in_the_middle_of_a_long_list_loses_and_doubles_nothing(
     for model in WRITTEN:
         model._base_manager.all().delete()
 
-    assert tick(statements // 3) == (KILLED, 0)
+    assert tick(statements // 2) == (KILLED, 0)
     assert 0 < LedgerLine.objects.filter(kind="charge").count() < 20 * PAGE_LENGTH
     assert tick()[0] == 0
     assert everything() == whole
