@@ -101,7 +101,7 @@ def test_what_stripe_has_not_settled_is_in_no_sum_and_told_apart(
     assert stats.totals(asked, MODEL, SETTLED) == [before, waiting]
     monkeypatch.setattr("revenue.views.timezone.now", lambda: moment(world))
     page = " ".join(owner_client.get(f"{PAGE}?amounts=settled").content.decode().split())
-    assert "Not settled by Stripe yet, and not in it: $30.00 of 1 payment." in page
+    assert "Not settled by Stripe yet, and not in it: <strong>$30.00</strong> of 1 payment." in page
 
 
 def test_the_page_offers_the_currency_that_everything_is_settled_in(
