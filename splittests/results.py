@@ -67,7 +67,8 @@ ORDERS = f"""
         SELECT variant_id, visitor, device, country, channel, count(*) AS orders, sum(gross) AS gross, sum(net) AS net
         FROM orders GROUP BY variant_id, visitor, device, country, channel
     ),
-    cap AS (
+    -- Once for all buyers: where few of them are guessed, the database would find it anew for each.
+    cap AS MATERIALIZED (
         SELECT percentile_disc(%(percentile)s::float8) WITHIN GROUP (ORDER BY net) AS most FROM buyers WHERE net > 0
     ),
     capped AS (SELECT buyers.*, least(net, most) AS kept FROM buyers CROSS JOIN cap),
