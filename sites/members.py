@@ -17,7 +17,7 @@ from sites.models import Membership, Role, Site, User
 MAY = {
     Role.VIEWER: "sees the dashboard, the revenue and the split tests, and takes files",
     Role.EDITOR: "also starts, changes and stops split tests",
-    Role.ADMIN: "also changes the settings, sets Stripe keys, makes share links and API tokens, and invites people",
+    Role.ADMIN: "also changes the settings, sets Stripe keys, makes links and tokens, and invites and removes people",
     Role.OWNER: "also makes other owners, takes that from them, and deletes the site",
 }
 

@@ -92,7 +92,9 @@ def test_the_demo_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
 
     with demo(tmp_path, port) as (process, _):
         assert revenue_of(tmp_path) == earned
-        process.send_signal(signal.SIGINT)
+        # As `pkill` reaches uv, too, which hands it on.
+        for asked in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(asked)
         assert process.wait(60) == 0
     assert nothing_runs_in(tmp_path)
 

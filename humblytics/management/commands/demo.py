@@ -129,9 +129,7 @@ class Command(BaseCommand):
                 time.sleep(1)
                 processes.require_alive(running)
         finally:
-            # A second Ctrl-C is not to leave half of it running.
-            for asked in STOPS:
-                signal.signal(asked, signal.SIG_IGN)
+            _stay()
             self._say("Stopping …")
             processes.stop(running)
             shop_server.shutdown()
@@ -156,4 +154,11 @@ def _first_port(text: str) -> int:
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
     """Unwind everything in order, wherever it is."""
+    _stay()
     raise KeyboardInterrupt
+
+
+def _stay() -> None:
+    """Let no second signal leave half of it running."""
+    for asked in STOPS:
+        signal.signal(asked, signal.SIG_IGN)
