@@ -9,7 +9,7 @@ currency the account settles in.
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -170,6 +170,11 @@ def as_of(connected: Sequence[Connection]) -> dt.datetime | None:
     reading = [each for each in connected if each.status != Status.DISCONNECTED] or connected
     moments = [each.synced_at for each in reading if each.synced_at]
     return min(moments) if moments and len(moments) == len(reading) else None
+
+
+def is_test_money(connected: Iterable[Connection]) -> bool:
+    """Tell whether these are connections, and all of them in Stripe's test mode."""
+    return {each.account.livemode for each in connected} == {False}
 
 
 def unsettled(connected: Sequence[Connection]) -> int:

@@ -297,7 +297,7 @@ def _totals(site: Site, about: Question) -> dict[str, Any]:
         ],
         "figures": _figures(about),
         "connections": connected,
-        "is_test_money": not any(each.account.livemode for each in connected),
+        "is_test_money": stats.is_test_money(connected),
         "as_of": stats.as_of(connected),
         "differences": stats.differences(connected),
         "unmatched": added_up(stats.unmatched_movements(site, about.visits.period)),

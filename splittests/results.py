@@ -20,6 +20,7 @@ from revenue.attribution import Model
 from revenue.models import Connection
 from revenue.models.accounts import IS_COUNTED
 from revenue.models.ledger import GROSS, SALES
+from revenue.stats import is_test_money
 from sites.models import Site
 from splittests.crossings import losses
 from splittests.inference import Sums
@@ -225,17 +226,12 @@ def results_of(test: SplitTest, now: dt.datetime) -> Results:
         own,
         losses=losses(test, now),
         is_test_money=any(each.is_money for each in (own, *(metric.results for metric in metrics)))
-        and _is_test_money(test.site_id),
+        and is_test_money(Connection.objects.filter(site=test.site_id).select_related("account")),
         excluded=seen[0].excluded if seen else 0,
         ripening=sum(each.ripening for each in seen),
         is_stopped=test.stopped_at is not None,
         metrics=tuple(metrics),
     )
-
-
-def _is_test_money(site_id: int) -> bool:
-    modes = Connection.objects.filter(site=site_id).values_list("account__livemode", flat=True)
-    return set(modes) == {False}
 
 
 def _brought(test: SplitTest, seen: Sequence[_Seen], metric: Metric | None = None) -> Results:
