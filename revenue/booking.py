@@ -3,11 +3,10 @@
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import TypeVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, Q
 
 from revenue import history, ledger
 from revenue.models import (
@@ -85,13 +84,12 @@ def _set_lines(
     told_at: dt.datetime,
 ) -> None:
     """Make the booked lines what `lines` says, touching only those that differ, and keep what these said."""
-    names = [field.name for field in fields(ledger.Line)]
     before, rows = {}, {}
-    for row, *values in booked.values_list("pk", *names):
+    for row, *values in booked.values_list("pk", *ledger.Line._fields):
         line = ledger.Line(*values)
         before[line.key], rows[line.key] = line, row
     changed = [
-        LedgerLine(account=account, booked_at=told_at, **{name: getattr(line, name) for name in names})
+        {"account_id": account.pk, "booked_at": told_at, **line._asdict()}
         for key, line in sorted(lines.items())
         if before.get(key) != line
     ]
@@ -99,20 +97,23 @@ def _set_lines(
     if changed or outdated:
         history.keep_lines(account, outdated, told_at)
         LedgerLine.objects.filter(account=account, key__in=before.keys() - lines.keys()).delete()
-        upsert(changed, ("account_id", "key"))
+        upsert(LedgerLine, changed, ("account_id", "key"))
         history.note_change(account, told_at)
 
 
 def _payments(account: StripeAccount, charges: Collection[str]) -> dict[str, ledger.ChargeFact]:
-    rows = list(Charge.objects.filter(account=account, stripe_id__among=charges))
-    paid = _paid_at_last(account, {row.payment_intent for row in rows if row.failure_balance_transaction} - {""})
-    names = [field.name for field in fields(ledger.ChargeFact) if field.name != "was_paid"]
-    return {
-        row.stripe_id: ledger.ChargeFact(
-            **{name: getattr(row, name) for name in names}, was_paid=row.stripe_id in paid or row.status == "succeeded"
-        )
-        for row in rows
-    }
+    is_paid = ExpressionWrapper(Q(status="succeeded"), models.BooleanField())
+    rows = Charge.objects.filter(account=account, stripe_id__among=charges).annotate(was_paid=is_paid)
+    payments = {}
+    intents = {}
+    for intent, *values in rows.values_list("payment_intent", *ledger.ChargeFact._fields):
+        fact = ledger.ChargeFact(*values)
+        payments[fact.stripe_id] = fact
+        if fact.failure_balance_transaction and intent:
+            intents[fact.stripe_id] = intent
+    paid = _paid_at_last(account, set(intents.values()))
+    payments |= {charge: payments[charge]._replace(was_paid=True) for charge in intents.keys() & paid}
+    return payments
 
 
 def _paid_at_last(account: StripeAccount, intents: Collection[str]) -> set[str]:
@@ -134,8 +135,8 @@ def _paid_at_last(account: StripeAccount, intents: Collection[str]) -> set[str]:
 
 
 def _facts(kind: type[F], model: type[Mirrored], account: StripeAccount, wanted: Q) -> list[F]:
-    names = [field.name for field in fields(kind)]
-    return [kind(**values) for values in model._base_manager.filter(wanted, account=account).values(*names)]
+    found = model._base_manager.filter(wanted, account=account).values_list(*kind._fields)
+    return [kind(*values) for values in found]
 
 
 def _grouped(facts: Iterable[F], owner: Callable[[F], str]) -> dict[str, list[F]]:

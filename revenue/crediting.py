@@ -29,7 +29,7 @@ from revenue.models import (
     StripeAccount,
 )
 from revenue.models.ledger import Kind
-from revenue.upsert import stored_fields, upsert
+from revenue.upsert import stored_fields, upsert, values
 from sites.models import Site
 from tracking.models import BotView, View, Visit
 
@@ -497,7 +497,7 @@ def _set_decisions(
             row.decided_at = before.decided_at
             news.append(row)
     history.keep_decisions(account, [change.before.pk for change in changes if change.before], now)
-    upsert(news, ("account_id", "charge", "model"))
+    upsert(Attribution, values(Attribution, news), ("account_id", "charge", "model"))
     if changes:
         history.note_change(account, now)
     return changes

@@ -3,12 +3,14 @@
 A line's key names the fact it stands for and its value follows from the latest state of that fact, so deriving
 the lines again, in any order and any number of times, ends in the same ledger. Refunds and disputes are lines of
 their own and never lower the payment's. Amounts are integer minor units of the line's own currency.
+
+Facts and lines are named tuples, which are made several times as fast as frozen dataclasses: a history has millions.
 """
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 FAILED_REFUND = frozenset({"failed", "canceled"})
 # A pending refund has left the balance already. One that waits for the customer's bank details has not, nor
@@ -48,8 +50,7 @@ OTHER_TYPES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeFact:
+class ChargeFact(NamedTuple):
     """`was_paid` tells of one that failed whether it had succeeded before: a debit may be refused before or after."""
 
     stripe_id: str
@@ -64,8 +65,7 @@ class ChargeFact:
     was_paid: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RefundFact:
+class RefundFact(NamedTuple):
     stripe_id: str
     created_at: dt.datetime
     charge: str
@@ -76,16 +76,14 @@ class RefundFact:
     failure_balance_transaction: str
 
 
-@dataclass(frozen=True, slots=True)
-class DisputeFact:
+class DisputeFact(NamedTuple):
     """A dispute moves nothing by itself: an inquiry never does. It tells which movements are disputes'."""
 
     stripe_id: str
     charge: str
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
+class Movement(NamedTuple):
     """A balance transaction: an amount that entered or left Stripe's balance, in the settlement currency."""
 
     stripe_id: str
@@ -99,8 +97,7 @@ class Movement:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """`kind` is one of the ledger's kinds; `amount` is negative when money leaves the merchant."""
 
     key: str

@@ -3,6 +3,7 @@
 Of hundreds of ids `in` makes as many parameters, and making the statement then takes longer than answering it.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import CharField, IntegerField, Lookup, UUIDField
@@ -18,4 +19,10 @@ class Among(Lookup):  # type: ignore[type-arg]  # it has none when it runs
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list[Any]]:
         column, parameters = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s)", [*parameters, list(self.rhs)]
+        return f"{column} = ANY(%s)", [*parameters, _array(self.rhs)]
+
+
+def _array(values: Iterable[object]) -> str:
+    """As PostgreSQL writes an array. From one text it is read many times as fast as from a literal for each value."""
+    texts = [str(value).replace("\\", r"\\").replace('"', r"\"") for value in values]
+    return '{"' + '","'.join(texts) + '"}' if texts else "{}"

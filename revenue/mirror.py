@@ -18,7 +18,7 @@ from revenue.booking import book
 from revenue.models import BalanceTransaction, Dispute, Refund, StripeAccount
 from revenue.models.mirror import Mirrored
 from revenue.unfinished import is_final
-from revenue.upsert import stored_fields, upsert
+from revenue.upsert import stored_fields, upsert, values
 
 KEY = ("account_id", "stripe_id")
 
@@ -133,17 +133,25 @@ def _upsert(rows: list[Mirrored], tally: Tally) -> list[Change]:
     Needs the account's lock, so that the counts are right.
     """
     model = type(rows[0])
-    ids = [row.stripe_id for row in rows]
-    known = {row.stripe_id: row for row in model._base_manager.filter(account=rows[0].account_id, stripe_id__among=ids)}
-    upsert(rows, KEY, newer="observed_at", lasting=model.lasting)
     # What lasts has not changed, and who was shown for the first time has changed nothing about the payment.
     aside = ("observed_at", *model.lasting)
-    contents = attrgetter(*(field.attname for field in stored_fields(model) if field.attname not in aside))
+    names = [field.attname for field in stored_fields(model) if field.attname not in aside]
+    contents = attrgetter(*names)
+    ids = [row.stripe_id for row in rows]
+    found = model._base_manager.filter(account=rows[0].account_id, stripe_id__among=ids)
+    known = {
+        identity: (observed_at, tuple(content))
+        for identity, observed_at, *content in found.values_list("stripe_id", "observed_at", *names)
+    }
+    upsert(model, values(model, rows), KEY, newer="observed_at", lasting=model.lasting)
     changes = []
     for row in rows:
-        before = known.get(row.stripe_id)
-        if before is None or (row.observed_at >= before.observed_at and contents(row) != contents(before)):
-            changes.append(Change(before, row))
+        if row.stripe_id not in known:
+            changes.append(Change(None, row))
+            continue
+        observed_at, content = known[row.stripe_id]
+        if row.observed_at >= observed_at and contents(row) != content:
+            changes.append(Change(model(**dict(zip(names, content, strict=True))), row))
     news = sum(change.before is None for change in changes)
     tally.new += news
     tally.changed += len(changes) - news

@@ -19,6 +19,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 import requests
 import stripe
 from django.conf import settings
@@ -51,6 +52,9 @@ PERMISSIONS = {
     "/v1/invoice_payments": "Invoices",
     "/v1/refunds": "Charges and Refunds",
 }
+
+# Twice as fast as Python's own.
+DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 stripe.enable_telemetry = False
 # At its debug level the library logs whole answers, with names and e-mail addresses in them.
@@ -268,7 +272,7 @@ class StripeReader:
         except stripe.StripeError as error:
             return _named(error, path)
         try:
-            data = json.loads(self._wire.body.decode(), parse_float=Decimal, parse_constant=_no_constant)
+            data = _parsed(self._wire.body)
             date = parsedate_to_datetime(response.headers["Date"])
         except (KeyError, ValueError, RecursionError):
             data, date = None, None
@@ -327,6 +331,15 @@ def _known(shape: re.Pattern[str], value: object) -> str:
 
 def _seconds(value: object) -> float:
     return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value) else 0.0
+
+
+def _parsed(body: bytes) -> Any:
+    """Raise ValueError or RecursionError."""
+    try:
+        return DECODER.decode(body)
+    except msgspec.DecodeError:
+        # Python's own reads half of a surrogate pair too: one in somebody's metadata must not keep a page from us.
+        return json.loads(body.decode(), parse_float=Decimal, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> None:

@@ -5,32 +5,40 @@ The rows travel as one JSON text, so the statement is the same for one row and f
 and spends longer on those than the database on the rows.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from django.db import connection, models
 
 
 def upsert(
-    rows: Sequence[models.Model], key: tuple[str, ...], *, newer: str = "", lasting: tuple[str, ...] = ()
+    model: type[models.Model],
+    rows: Sequence[Mapping[str, Any]],
+    key: tuple[str, ...],
+    *,
+    newer: str = "",
+    lasting: tuple[str, ...] = (),
 ) -> None:
-    """Store rows of one model, no two of them with the same `key` (names of columns).
+    """Store rows of a model, values by the names of columns, no two of them with the same `key`.
 
     With `newer`, a stored row is only replaced by one whose column of that name is the same or later. What is stored
     in the columns `lasting` is not replaced, unless it is null.
     """
     if not rows:
         return
-    model = type(rows[0])
-    values = attrgetter(*(field.attname for field in stored_fields(model)))
-    columns = [field.column for field in stored_fields(model)]
-    given = [dict(zip(columns, values(row), strict=True)) for row in rows]
     with connection.cursor() as cursor:
         # Moments and UUIDs are written as PostgreSQL reads them.
-        cursor.execute(_statement(model, key, newer, lasting), [json.dumps(given, default=str)])
+        cursor.execute(_statement(model, key, newer, lasting), [msgspec.json.encode(rows).decode()])
+
+
+def values(model: type[models.Model], rows: Iterable[models.Model]) -> list[dict[str, Any]]:
+    """What is stored of rows of a model, by the names of columns."""
+    columns = [field.column for field in stored_fields(model)]
+    content = attrgetter(*(field.attname for field in stored_fields(model)))
+    return [dict(zip(columns, content(row), strict=True)) for row in rows]
 
 
 @cache
