@@ -18,7 +18,8 @@ from threading import Event, Lock, local
 from django.db import transaction
 
 from revenue import allowlist
-from revenue.models import Slice, StripeAccount
+from revenue.mirror import Growth
+from revenue.models import LedgerLine, Slice, StripeAccount
 from revenue.models.mirror import Mirrored
 from revenue.pager import MOST_TRIES, Page, WindowLostError, bounds, broken_off, one_page, pages, repeated
 from revenue.ration import Ration, RationSpentError
@@ -129,6 +130,7 @@ class Backfill:
         # A list that could not be read, and why.
         self.problems: dict[str, ReadError] = {}
         self._account, self._ration, self._open_reader, self._keep = account, ration, open_reader, keep
+        self._growth = Growth(*allowlist.MODELS.values(), LedgerLine)
         self._limiter = Limiter(READS_PER_SECOND[account.livemode])
         self._limiters = {name: Limiter(READS_OF_A_LIST) for name in LISTS}
         self._is_stopped = Event()
@@ -237,6 +239,7 @@ class Backfill:
                     row.filter(until_at__gt=span.slice.until_at).update(until_at=span.slice.until_at)
                 else:
                     row.delete()
+        self._growth.add(sum(len(rows) for _, rows in read))
         self._ration.keep()
 
     def _read_whole(self, span: _Span) -> None:

@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from revenue import attribution, history
 from revenue.attribution import Carried, Decision, Evidence, Model, Reason, SeenView, SeenVisit
-from revenue.mirror import lock, measure_tables
+from revenue.mirror import Growth, lock
 from revenue.models import (
     Attribution,
     AttributionRules,
@@ -55,11 +55,10 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
     With `again`, every payment without a visit is decided anew, however old.
     """
     # Two questions, each quick however many payments are decided for good.
-    decided = 0
+    growth = Growth(Attribution)
     for payments in (_undecided(account), _reopened(account, now, again)):
-        decided += sum(1 for _ in _credit(account, payments, now, list(Model)))
-    if decided >= CREDITED_AT_ONCE:
-        measure_tables(Attribution)
+        for _ in _credit(account, payments, now, list(Model)):
+            growth.add(1)
 
 
 def credit_anew(account: StripeAccount, now: dt.datetime, chosen: Collection[Model]) -> Iterator[Change]:
