@@ -32,11 +32,12 @@ class Expected:
     """Which objects an earlier sync ought to have stored as they are now.
 
     Those created before `since`, but for the `hinted` ids, of which an event tells that they changed. `since` None
-    expects nothing.
+    expects nothing. In an account's history much comes twice in short order: what has not changed since is left alone.
     """
 
     since: dt.datetime | None = None
     hinted: Collection[str] = ()
+    is_history: bool = False
 
     def __contains__(self, row: Mirrored) -> bool:
         return self.since is not None and row.created_at < self.since and row.stripe_id not in self.hinted
@@ -130,7 +131,7 @@ def store(
     with transaction.atomic():
         lock(account)
         for name, of_type in latest.items():
-            changes += _upsert(list(of_type.values()), tallies[name])
+            changes += _upsert(list(of_type.values()), tallies[name], is_history=expected.is_history)
         book(
             account,
             [change.after for change in changes]
@@ -149,31 +150,31 @@ def store(
     return Stored(ids, {row.stripe_id for row in healed}, moved)
 
 
-def _upsert(rows: list[Mirrored], tally: Tally) -> list[Change]:
+def _upsert(rows: list[Mirrored], tally: Tally, *, is_history: bool) -> list[Change]:
     """Store rows of one type, count what is new and what changed, and give it.
 
-    Needs the account's lock, so that the counts are right.
+    Of an account's history, what is stored already is not stored once more only because it was seen later. Needs the
+    account's lock, so that the counts are right.
     """
     model = type(rows[0])
     # What lasts has not changed, and who was shown for the first time has changed nothing about the payment.
     aside = ("observed_at", *model.lasting)
     names = [field.attname for field in stored_fields(model) if field.attname not in aside]
-    contents = attrgetter(*names)
+    everything, first = attrgetter(*aside, *names), len(aside)
     ids = [row.stripe_id for row in rows]
     found = model._base_manager.filter(account=rows[0].account_id, stripe_id__among=ids)
-    known = {
-        identity: (observed_at, tuple(content))
-        for identity, observed_at, *content in found.values_list("stripe_id", "observed_at", *names)
-    }
-    upsert(model, values(model, rows), KEY, newer="observed_at", lasting=model.lasting)
-    changes = []
+    known = {identity: said for identity, *said in found.values_list("stripe_id", *aside, *names)}
+    changes, written = [], []
     for row in rows:
-        if row.stripe_id not in known:
+        says, said = list(everything(row)), known.get(row.stripe_id)
+        if said is None:
             changes.append(Change(None, row))
+        elif says[0] >= said[0] and says[first:] != said[first:]:
+            changes.append(Change(model(**dict(zip(names, said[first:], strict=True))), row))
+        elif is_history and says[1:] == said[1:]:
             continue
-        observed_at, content = known[row.stripe_id]
-        if row.observed_at >= observed_at and contents(row) != content:
-            changes.append(Change(model(**dict(zip(names, content, strict=True))), row))
+        written.append(row)
+    upsert(model, values(model, written), KEY, newer="observed_at", lasting=model.lasting)
     news = sum(change.before is None for change in changes)
     tally.new += news
     tally.changed += len(changes) - news

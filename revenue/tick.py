@@ -288,7 +288,7 @@ class Tick:
         """Keep the rows that slices brought; those of slices that are read for the first time all at once."""
         unknown = [(part.name, rows) for part, rows in read if not part.is_known]
         if unknown:
-            self._keep(dict(unknown), [row for _, rows in unknown for row in rows], Expected())
+            self._keep(dict(unknown), [row for _, rows in unknown for row in rows], Expected(is_history=True))
         for part, rows in read:
             if part.is_known:
                 self._keep([part.name], rows, self._expected(self._stream(part.name)))
