@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
@@ -38,7 +38,7 @@ CREDITED_AT_ONCE = 500
 # The reasons of decisions that were made without a view.
 UNSEEN = (Reason.UNKNOWN, Reason.BLOCKED, Reason.BOT)
 NOTHING_SEEN = (Reason.NO_ID, Reason.MALFORMED, Reason.NO_SESSION, Reason.WAITING, *UNSEEN)
-M = TypeVar("M", CheckoutSession, InvoicePayment)
+M = TypeVar("M", "Checkout", InvoicePayment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
 
     With `again`, every payment without a visit is decided anew, however old.
     """
-    # Two questions, each quick however many payments are decided for good.
+    # Each question is quick however many payments are decided for good.
     growth = Growth(Attribution)
-    for payments in (_undecided(account), _reopened(account, now, again)):
+    for payments in (_undecided(account), _outdated(account, again), _reopened(account, now)):
         for _ in _credit(account, payments, now, list(Model)):
             growth.add(1)
 
@@ -76,14 +76,15 @@ def _credit(
 ) -> Iterator[Change]:
     sites = frozenset(account.connections.exclude(sealed_key="").values_list("site_id", flat=True))
     is_later = Q()
-    while found := list(payments.filter(is_later).values_list("created_at", "stripe_id")[:LOOKED_UP_AT_ONCE]):
-        for first in range(0, len(found), CREDITED_AT_ONCE):
-            ids = [identity for _, identity in found[first : first + CREDITED_AT_ONCE]]
+    while listed := list(payments.filter(is_later).values_list("created_at", "stripe_id")[:LOOKED_UP_AT_ONCE]):
+        for first in range(0, len(listed), CREDITED_AT_ONCE):
+            ids = [identity for _, identity in listed[first : first + CREDITED_AT_ONCE]]
             with transaction.atomic():
                 lock(account)
-                changes = _decide(account, list(_paid(account).filter(stripe_id__among=ids)), sites, now, chosen)
+                found = _paid(account).filter(stripe_id__among=ids).values_list(*Payment._fields)
+                changes = _decide(account, [Payment(*values) for values in found], sites, now, chosen)
             yield from changes
-        at, identity = found[-1]
+        at, identity = listed[-1]
         is_later = Q(created_at__gt=at) | Q(created_at=at, stripe_id__gt=identity)
 
 
@@ -97,44 +98,51 @@ def _undecided(account: StripeAccount) -> models.QuerySet[Charge]:
     return _paid(account).filter(~Exists(_decisions(account).filter(charge=OuterRef("stripe_id"))))
 
 
-def _reopened(account: StripeAccount, now: dt.datetime, again: bool) -> models.QuerySet[Charge]:
-    """Payments about which something new may decide otherwise."""
-    outdated = Q(rules_version__lt=attribution.RULES_VERSION)
-    if again:
-        without_visit = _decisions(account).filter(outdated | ~Q(reason=""))
-        return _paid(account).filter(stripe_id__in=without_visit.values("charge"))
-    # A view does not come later than its window after the payment, and no decision is made before the payment.
-    is_recent = Q(decided_at__gt=now - attribution.WINDOW)
-    unsettled = _decisions(account).filter(
-        outdated
-        | Q(reason__in=[Reason.WAITING, Reason.NO_SESSION, Reason.NO_ID])
-        | Q(is_recent, reason__in=UNSEEN)
-        | Q(evidence=Evidence.CUSTOMER)
-    )
-    decided = unsettled.filter(charge=OuterRef("stripe_id"))
-    carries = ~Q(view_id="") | ~Q(client_reference_id="")
-    sessions = CheckoutSession.objects.filter(account=account, payment_intent=OuterRef("payment_intent"))
-    bills = InvoicePayment.objects.filter(account=account, payment_intent=OuterRef("payment_intent"))
-    begun = CheckoutSession.objects.filter(carries, account=account, subscription=OuterRef("subscription"))
-    carrying = bills.filter(
-        ~Q(invoice_view_id="") | ~Q(subscription_view_id="") | Q(~Q(subscription=""), Exists(begun))
-    )
-    is_open = (
-        Q(Exists(decided.filter(outdated | Q(reason=Reason.WAITING))))
-        | Q(stripe_id__among=_arrived(_decisions(account).filter(is_recent)), created_at__gt=now - attribution.WINDOW)
-        | Q(Exists(decided.filter(reason=Reason.NO_SESSION)), ~Q(payment_intent=""), Exists(sessions) | Exists(bills))
-        | Q(
-            Exists(decided.filter(reason=Reason.NO_ID)),
-            ~Q(view_id="") | Exists(sessions.filter(carries)) | Exists(carrying),
-        )
+def _outdated(account: StripeAccount, again: bool) -> models.QuerySet[Charge]:
+    """Payments that were decided about too early, or by other rules; `again`, all that no visit was found for."""
+    is_outdated = Q(rules_version__lt=attribution.RULES_VERSION) | Q(reason=Reason.WAITING)
+    decisions = _decisions(account).filter(is_outdated | ~Q(reason="") if again else is_outdated)
+    return _paid(account).filter(stripe_id__in=decisions.values("charge"))
+
+
+def _reopened(account: StripeAccount, now: dt.datetime) -> models.QuerySet[Charge]:
+    """Payments about which something new may decide otherwise.
+
+    Each question is asked by itself, if there are payments of its kind at all: of all in one, the database finds no
+    way that is quick.
+    """
+    decisions = _decisions(account)
+    kinds = set(decisions.order_by().values_list("reason", "evidence").distinct())
+    reasons, evidences = {reason for reason, _ in kinds}, {evidence for _, evidence in kinds}
+    charges = Charge.objects.filter(account=account)
+    questions = []
+    if reasons & set(UNSEEN):
+        # A view does not come later than its window after the payment, and no decision is made before the payment.
+        since = now - attribution.WINDOW
+        arrived = _arrived(decisions.filter(decided_at__gt=since))
+        questions.append(charges.filter(stripe_id__among=arrived, created_at__gt=since))
+    decided = decisions.filter(charge=OuterRef("stripe_id"))
+    of_intent = Q(~Q(payment_intent=""), account=account, payment_intent=OuterRef("payment_intent"))
+    sessions, bills = CheckoutSession.objects.filter(of_intent), InvoicePayment.objects.filter(of_intent)
+    if Reason.NO_SESSION in reasons:
+        without = charges.filter(Exists(decided.filter(reason=Reason.NO_SESSION)))
+        questions += [without.filter(Exists(sessions)), without.filter(Exists(bills))]
+    if Reason.NO_ID in reasons:
+        without = charges.filter(Exists(decided.filter(reason=Reason.NO_ID)))
+        carries = ~Q(view_id="") | ~Q(client_reference_id="")
+        begun = CheckoutSession.objects.filter(carries, account=account, subscription=OuterRef("subscription"))
+        is_carrying = ~Q(invoice_view_id="") | ~Q(subscription_view_id="") | Q(~Q(subscription=""), Exists(begun))
+        questions += [without.exclude(view_id=""), without.filter(Exists(sessions.filter(carries)))]
+        questions.append(without.filter(Exists(bills.filter(is_carrying))))
+    if reasons & {Reason.NO_SESSION, Reason.NO_ID}:
         # Of a renewal, the customer is not asked.
-        | Q(
-            Exists(decided.filter(reason__in=[Reason.NO_SESSION, Reason.NO_ID], is_renewal=False)),
-            customer_view_id__gt="",
-        )
-        | Q(Exists(decided.filter(evidence=Evidence.CUSTOMER)), ~Q(payment_intent=""), _is_outdone(account))
-    )
-    return _paid(account).filter(is_open, stripe_id__in=unsettled.values("charge"))
+        asked = decided.filter(reason__in=[Reason.NO_SESSION, Reason.NO_ID], is_renewal=False)
+        questions.append(charges.filter(Exists(asked), customer_view_id__gt=""))
+    if Evidence.CUSTOMER in evidences:
+        by_customer = charges.filter(Exists(decided.filter(evidence=Evidence.CUSTOMER)))
+        questions.append(by_customer.filter(_is_outdone(account)).exclude(payment_intent=""))
+    found = {charge for question in questions for charge in question.values_list("stripe_id", flat=True)}
+    return _paid(account).filter(stripe_id__among=found)
 
 
 def _arrived(decisions: models.QuerySet[Attribution]) -> list[str]:
@@ -181,12 +189,34 @@ def _decisions(account: StripeAccount) -> models.QuerySet[Attribution]:
     return Attribution.objects.filter(account=account, model=Model.LAST_NON_DIRECT)
 
 
+class Payment(NamedTuple):
+    """What a decision needs of a Charge. Tuples of a few columns are read several times as fast as whole rows."""
+
+    stripe_id: str
+    created_at: dt.datetime
+    payment_intent: str
+    view_id: str
+    customer_view_id: str | None
+
+
+class Checkout(NamedTuple):
+    """What a decision needs of a CheckoutSession."""
+
+    stripe_id: str
+    created_at: dt.datetime
+    payment_intent: str
+    subscription: str
+    recovered_from: str
+    view_id: str
+    client_reference_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What is known of how a payment came about: its checkouts, or those its subscription began with."""
 
     bills: list[InvoicePayment]
-    sessions: list[CheckoutSession]
+    sessions: list[Checkout]
 
     @property
     def subscriptions(self) -> list[str]:
@@ -196,7 +226,7 @@ class Origin:
         """`first_invoices` are those of subscriptions, by their id."""
         return any(bill.invoice != first_invoices.get(bill.subscription, bill.invoice) for bill in self.bills)
 
-    def carried(self, charge: Charge, *, is_renewal: bool) -> Carried:
+    def carried(self, charge: Payment, *, is_renewal: bool) -> Carried:
         """What a payment's objects carried, or for a renewal those of its subscription.
 
         A renewal asks no customer: by then he may have come back for something else.
@@ -209,12 +239,12 @@ class Origin:
         carriers += [(Evidence.REFERENCE, session.client_reference_id) for session in self.sessions]
         return attribution.carried(carriers)
 
-    def begun_at(self, charge: Charge) -> dt.datetime:
+    def begun_at(self, charge: Payment) -> dt.datetime:
         return min([charge.created_at, *(session.created_at for session in self.sessions)])
 
 
 def _decide(
-    account: StripeAccount, charges: list[Charge], sites: frozenset[int], now: dt.datetime, chosen: Collection[Model]
+    account: StripeAccount, charges: list[Payment], sites: frozenset[int], now: dt.datetime, chosen: Collection[Model]
 ) -> list[Change]:
     """Store the decisions about payments, and give those that are new or differ from the ones before."""
     origins = _origins(account, charges)
@@ -241,25 +271,28 @@ def _decide(
         view = views.get(found.view_id) if found.view_id else None
         of_visitor = visits[view.site, view.visitor] if view else []
         window = rules[view.site].window if view and view.site in rules else attribution.WINDOW
+        decision = None
         for model in chosen:
-            decision = attribution.decide(
-                found,
-                has_session=bool(origin.sessions or origin.bills),
-                view=view,
-                visits=of_visitor,
-                sites=sites,
-                paid_at=charge.created_at,
-                begun_at=origin.begun_at(charge),
-                now=now,
-                model=model,
-                window=window,
-                is_bot=found.view_id in bots,
-            )
+            # If there is a reason not to credit a visit, it is the same under each model.
+            if decision is None or decision.reason is None:
+                decision = attribution.decide(
+                    found,
+                    has_session=bool(origin.sessions or origin.bills),
+                    view=view,
+                    visits=of_visitor,
+                    sites=sites,
+                    paid_at=charge.created_at,
+                    begun_at=origin.begun_at(charge),
+                    now=now,
+                    model=model,
+                    window=window,
+                    is_bot=found.view_id in bots,
+                )
             earlier = before.get((charge.stripe_id, model))
             if earlier and _must_stay(earlier, decision, of_visitor):
                 rows.append(_kept_row(earlier))
             else:
-                rows.append(_decision_row(charge, model, decision, now))
+                rows.append(_decision_row(account, charge, model, decision, now))
             rows[-1].is_renewal = charge.stripe_id in renewals
     rows = _without_renewals(_inherited(account, rows, origins), rules)
     changes = _set_decisions(account, rows, before, now)
@@ -267,18 +300,21 @@ def _decide(
     return changes
 
 
-def _origins(account: StripeAccount, charges: list[Charge]) -> dict[str, Origin]:
+def _origins(account: StripeAccount, charges: list[Payment]) -> dict[str, Origin]:
     """Find the checkouts of payments: their own, or for a renewal the one its subscription began with."""
-    sessions = CheckoutSession.objects.filter(account=account).order_by("created_at", "stripe_id")
+    sessions = (
+        CheckoutSession.objects.filter(account=account)
+        .order_by("created_at", "stripe_id")
+        .values_list(*Checkout._fields)
+    )
     intents = {charge.payment_intent for charge in charges} - {""}
     bills = list(InvoicePayment.objects.filter(account=account, payment_intent__among=intents).order_by("created_at"))
     subscriptions = {bill.subscription for bill in bills} - {""}
-    found = list(sessions.filter(Q(payment_intent__among=intents) | Q(subscription__in=subscriptions)))
+    is_own = Q(payment_intent__among=intents) | Q(subscription__among=subscriptions)
+    found = [Checkout(*values) for values in sessions.filter(is_own)]
     # A buyer may come back to a session that has expired: then what the first one carried counts too.
-    first = {
-        session.stripe_id: session
-        for session in sessions.filter(stripe_id__in={session.recovered_from for session in found} - {""})
-    }
+    recovered = {session.recovered_from for session in found} - {""}
+    first = {values[0]: Checkout(*values) for values in sessions.filter(stripe_id__among=recovered)}
     bills_of, sessions_of = _by(bills, "payment_intent"), _by(found, "payment_intent")
     sessions_of_subscription = _by(found, "subscription")
     origins = {}
@@ -421,10 +457,12 @@ COLUMNS = [field.attname for field in Attribution._meta.concrete_fields]
 BLANK = {field.attname: field.get_default() for field in Attribution._meta.concrete_fields}
 
 
-def _decision_row(charge: Charge, model: Model, decision: Decision, now: dt.datetime) -> Attribution:
+def _decision_row(
+    account: StripeAccount, charge: Payment, model: Model, decision: Decision, now: dt.datetime
+) -> Attribution:
     values = {
         **BLANK,
-        "account_id": charge.account_id,
+        "account_id": account.pk,
         "charge": charge.stripe_id,
         "model": model.value,
         "rules_version": attribution.RULES_VERSION,
@@ -447,7 +485,7 @@ def _decision_row(charge: Charge, model: Model, decision: Decision, now: dt.date
             "landing_page": visit.landing_page,
         }
     # Any, since the checker's plugin takes what is starred for the first column.
-    in_order: Any = (values[name] for name in COLUMNS)
+    in_order: Any = map(values.__getitem__, COLUMNS)
     return Attribution(*in_order)
 
 

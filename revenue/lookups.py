@@ -6,6 +6,7 @@ Of hundreds of ids `in` makes as many parameters, and making the statement then 
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import CharField, IntegerField, Lookup, UUIDField
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -18,6 +19,8 @@ class Among(Lookup):  # type: ignore[type-arg]  # it has none when it runs
     prepare_rhs = False
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list[Any]]:
+        if not self.rhs:
+            raise EmptyResultSet
         column, parameters = self.process_lhs(compiler, connection)
         return f"{column} = ANY(%s)", [*parameters, _array(self.rhs)]
 
@@ -25,4 +28,4 @@ class Among(Lookup):  # type: ignore[type-arg]  # it has none when it runs
 def _array(values: Iterable[object]) -> str:
     """As PostgreSQL writes an array. From one text it is read many times as fast as from a literal for each value."""
     texts = [str(value).replace("\\", r"\\").replace('"', r"\"") for value in values]
-    return '{"' + '","'.join(texts) + '"}' if texts else "{}"
+    return '{"' + '","'.join(texts) + '"}'
