@@ -48,8 +48,9 @@ class Served:
 def filled(sessions: int, secret_key: str = SECRET_KEY, days: int = 365, *, livemode: bool = False) -> World:
     """A world with so many paid sessions, evenly spread over the last days; every hundredth was refunded."""
     world = World()
-    account = world.add_account("Benchmark", secret_key=secret_key)
     began_at = world.now() - days * 86_400
+    with world.at(began_at):
+        account = world.add_account("Benchmark", secret_key=secret_key)
     for number in range(sessions):
         with world.at(began_at + number * days * 86_400 // max(sessions, 1)):
             _buy(world, account, number, livemode)
