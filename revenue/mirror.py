@@ -128,7 +128,7 @@ def store(
         if row.observed_at >= other.observed_at:
             latest[name][row.stripe_id] = row
     changes: list[Change] = []
-    with transaction.atomic(savepoint=False):
+    with transaction.atomic():
         lock(account)
         for name, of_type in latest.items():
             changes += _upsert(list(of_type.values()), tallies[name], is_history=expected.is_history)

@@ -259,7 +259,7 @@ class Tick:
         return allowlist.rows(self.account, page.objects, page.observed_at)
 
     def _keep(self, names: Iterable[str], rows: list[Mirrored], expected: Expected) -> None:
-        with transaction.atomic(savepoint=False):
+        with transaction.atomic():
             stored = store(self.account, rows, self.tallies, expected)
             if stored.healed:
                 self._report_healed(stored)
