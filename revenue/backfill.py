@@ -19,7 +19,7 @@ from django.db import transaction
 
 from revenue import allowlist
 from revenue.mirror import Growth
-from revenue.models import LedgerLine, Slice, StripeAccount
+from revenue.models import Slice, StripeAccount
 from revenue.models.mirror import Mirrored
 from revenue.pager import MOST_TRIES, Page, WindowLostError, bounds, broken_off, one_page, pages, repeated
 from revenue.ration import Ration, RationSpentError
@@ -124,13 +124,14 @@ class Backfill:
         self,
         account: StripeAccount,
         ration: Ration,
+        growth: Growth,
         open_reader: Callable[[Callable[[], None]], StripeReader],
         keep: Callable[[Sequence[tuple[Slice, list[Mirrored]]]], None],
     ) -> None:
         # A list that could not be read, and why.
         self.problems: dict[str, ReadError] = {}
-        self._account, self._ration, self._open_reader, self._keep = account, ration, open_reader, keep
-        self._growth = Growth(*allowlist.MODELS.values(), LedgerLine)
+        self._account, self._ration, self._growth = account, ration, growth
+        self._open_reader, self._keep = open_reader, keep
         self._limiter = Limiter(READS_PER_SECOND[account.livemode])
         self._limiters = {name: Limiter(READS_OF_A_LIST) for name in LISTS}
         self._is_stopped = Event()
@@ -239,7 +240,7 @@ class Backfill:
                     row.filter(until_at__gt=span.slice.until_at).update(until_at=span.slice.until_at)
                 else:
                     row.delete()
-        self._growth.add(sum(len(rows) for _, rows in read))
+        self._growth.measure()
         self._ration.keep()
 
     def _read_whole(self, span: _Span) -> None:

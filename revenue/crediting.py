@@ -59,6 +59,8 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
     for payments in (_undecided(account), _outdated(account, again), _reopened(account, now)):
         for _ in _credit(account, payments, now, list(Model)):
             growth.add(1)
+            growth.measure()
+    growth.finish()
 
 
 def credit_anew(account: StripeAccount, now: dt.datetime, chosen: Collection[Model]) -> Iterator[Change]:

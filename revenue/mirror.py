@@ -21,8 +21,8 @@ from revenue.unfinished import is_final
 from revenue.upsert import stored_fields, upsert, values
 
 KEY = ("account_id", "stripe_id")
-# From how many rows on it matters how a table is looked through.
-FIRST_MEASURED = 500
+# With so many new rows a table may be far larger than the database believes.
+MANY = 1_000
 # Of 3,000 rows it is seen as well as of the usual 30,000 that there are many, and that their ids are all different.
 ROUGHLY = 10
 
@@ -45,8 +45,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The ids of what was stored, of those that were healed, and of charges that must have changed with it."""
+    """The ids of what was stored, of those that were healed, and of charges that must have changed with it; and how
+    many had not been known.
+    """
 
+    new: int
     ids: set[str]
     healed: set[str]
     moved: set[str]
@@ -94,20 +97,28 @@ def measure_tables(*models: type[Model]) -> None:
 
 
 class Growth:
-    """Measures tables that are being filled, roughly, whenever as many rows have come as there were the last time."""
+    """Measures tables that are being filled: roughly whenever as many rows have come as there were the last time."""
 
     def __init__(self, *models: type[Model]) -> None:
         self._models = models
-        self._added, self._next = 0, FIRST_MEASURED
+        self._added, self._next = 0, MANY
 
     def add(self, rows: int) -> None:
         self._added += rows
+
+    def measure(self) -> None:
+        """Measure them if it is time to; not within a transaction, which would keep others from it."""
         if self._added < self._next:
             return
         self._next = 2 * self._added
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL default_statistics_target = {ROUGHLY}")
+            measure_tables(*self._models)
+
+    def finish(self) -> None:
+        """Measure them as well as the database does by itself, if many rows have come."""
+        if self._added >= MANY:
             measure_tables(*self._models)
 
 
@@ -147,7 +158,8 @@ def store(
     for row in healed:
         tallies[object_type(row)].healed += 1
     ids = {identity for of_type in latest.values() for identity in of_type}
-    return Stored(ids, {row.stripe_id for row in healed}, moved)
+    new = sum(change.before is None for change in changes)
+    return Stored(new, ids, {row.stripe_id for row in healed}, moved)
 
 
 def _upsert(rows: list[Mirrored], tally: Tally, *, is_history: bool) -> list[Change]:

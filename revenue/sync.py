@@ -14,13 +14,12 @@ from typing import Any
 from django.db import connection as database
 from django.db.models import Count, Q
 
-from revenue.allowlist import MODELS
 from revenue.attribution import Model
 from revenue.crediting import credit
 from revenue.customers import NAME as CUSTOMERS
 from revenue.customers import Customers, PaymentReader
 from revenue.encryption import UnreadableError
-from revenue.mirror import Tally, measure_tables
+from revenue.mirror import Tally
 from revenue.models import Attribution, Connection, LedgerLine, StripeAccount
 from revenue.models.accounts import Status
 from revenue.models.ledger import Kind
@@ -47,8 +46,6 @@ from sites import about
 REFUSED_AGAIN = dt.timedelta(hours=1)
 # How long a run that the beat began may read history before the next one looks what is new.
 BACKFILL_SECONDS = 600.0
-# With so many new objects the tables may be far larger than the database believes.
-MANY_NEW = 1_000
 NO_PAUSE = dt.timedelta(0)
 # After how many new objects Python looks for garbage; it would after 700.
 SELDOM = 10_000
@@ -168,8 +165,7 @@ def catch_up(
         with _only_run(account), _seldom_collecting():
             Connection.objects.filter(pk=connection.pk).update(tried_at=now)
             run = _read(open_reader, tick, is_verified)
-            if sum(tally.new for tally in tick.tallies.values()) >= MANY_NEW:
-                measure_tables(*MODELS.values(), LedgerLine)
+            tick.growth.finish()
             credit(account, now, again=full)
             _note(connection, run, customers, now)
             ration.measure()
@@ -280,7 +276,7 @@ def _only_run(account: StripeAccount) -> Iterator[None]:
 
 @contextmanager
 def _seldom_collecting() -> Iterator[None]:
-    """Look for garbage in cycles less often: pages and rows have none, and looking at them takes a fifth of a history."""
+    """Look for garbage in cycles less often. Pages and rows have none, and looking took a fifth of a history’s time."""
     usual = gc.get_threshold()
     gc.set_threshold(SELDOM, *usual[1:])
     try:

@@ -23,8 +23,8 @@ from django.db.models.functions import Greatest
 from revenue import allowlist, streams
 from revenue.allowlist import MODELS, object_type
 from revenue.backfill import Backfill
-from revenue.mirror import Expected, Stored, Tally, store
-from revenue.models import Finding, Slice, Stream, StripeAccount
+from revenue.mirror import Expected, Growth, Stored, Tally, store
+from revenue.models import Finding, LedgerLine, Slice, Stream, StripeAccount
 from revenue.models.findings import FindingKind
 from revenue.models.mirror import Mirrored
 from revenue.pager import Page, check_object, pages
@@ -89,6 +89,7 @@ class Tick:
         self.account, self.now, self.ration, self.plan = account, now, ration, plan
         self.began_at: dt.datetime | None = None
         self.tallies = {name: Tally() for name in LISTS}
+        self.growth = Growth(*MODELS.values(), LedgerLine)
         self.problems: dict[str, ReadError] = {}
         self.is_complete = False
         self._open_reader, self._progress = open_reader, progress
@@ -240,6 +241,7 @@ class Tick:
                 self._leave(name, self.plan.since, self.moment - streams.LOOK_BACK, is_known=True)
         for page in self._pages(path, since, params):
             self._keep([name], self._rows(page), expected)
+            self.growth.measure()
         swept = {"swept_at": self.now} if stream.covered_to is None or reach >= streams.SWEEP else {}
         if stream.covered_to is None or reach >= streams.DEEP_SWEEP:
             swept["swept_deeply_at"] = self.now
@@ -263,6 +265,7 @@ class Tick:
             stored = store(self.account, rows, self.tallies, expected)
             if stored.healed:
                 self._report_healed(stored)
+        self.growth.add(stored.new)
         self._read |= stored.ids & self._explained
         if expected.since:
             self._explained |= stored.moved
@@ -280,7 +283,7 @@ class Tick:
         )
 
     def _backfill(self) -> None:
-        backfill = Backfill(self.account, self.ration, self._open_reader, self._keep_history)
+        backfill = Backfill(self.account, self.ration, self.growth, self._open_reader, self._keep_history)
         backfill.run(self.reader, set(self.problems), self.plan.seconds)
         self.problems |= backfill.problems
 

@@ -257,8 +257,7 @@ def test_a_limiter_lets_through_a_burst_and_then_so_many_a_second(monkeypatch: p
 def test_after_a_long_reading_the_database_knows_how_large_its_tables_are(
     run: Run, world: World, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("revenue.sync.MANY_NEW", 1)
-    monkeypatch.setattr("revenue.mirror.FIRST_MEASURED", 3)
+    monkeypatch.setattr("revenue.mirror.MANY", 3)
     for amount in range(7):
         paid_charge(world, account, 100 + amount)
     run()
