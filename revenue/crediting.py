@@ -121,8 +121,9 @@ def _reopened(account: StripeAccount, now: dt.datetime) -> models.QuerySet[Charg
     if reasons & set(UNSEEN):
         # A view does not come later than its window after the payment, and no decision is made before the payment.
         since = now - attribution.WINDOW
-        arrived = _arrived(decisions.filter(decided_at__gt=since))
-        questions.append(charges.filter(stripe_id__among=arrived, created_at__gt=since))
+        recent = charges.filter(created_at__gt=since)
+        arrived = _arrived(decisions.filter(decided_at__gt=since, charge__in=recent.values("stripe_id")))
+        questions.append(charges.filter(stripe_id__among=arrived))
     decided = decisions.filter(charge=OuterRef("stripe_id"))
     of_intent = Q(~Q(payment_intent=""), account=account, payment_intent=OuterRef("payment_intent"))
     sessions, bills = CheckoutSession.objects.filter(of_intent), InvoicePayment.objects.filter(of_intent)
