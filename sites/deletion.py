@@ -7,16 +7,25 @@ waits for it and a kill at any moment is made good by the next run.
 """
 
 import datetime as dt
+import logging
 import math
+import smtplib
 import time
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+from django.conf import settings
+from django.core.mail import EmailMessage
 from django.db import connection, models, transaction
+from django.template.loader import render_to_string
 
 from sites import audit
 from sites.audit import Action
 from sites.members import NotYoursError, locked_role
 from sites.models import Role, Site, SiteDeletion, User
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 5_000
 # So long after the site is gone somebody may still write for it who knows it by heart: a server that takes hits, or a
@@ -50,9 +59,28 @@ def remove(site: Site, actor: User | str, now: dt.datetime) -> SiteDeletion:
     # Against everybody who is about to add something to it.
     rows = Site.objects.filter(pk=Site.objects.select_for_update().get(pk=site.pk).pk)
     audit.note(actor, Action.SITE_DELETED, site)
+    others = User.objects.filter(memberships__site=site, is_active=True)
+    if isinstance(actor, User):
+        others = others.exclude(pk=actor.pk)
+    transaction.on_commit(partial(_tell, site.domain, actor, list(others.values_list("email", flat=True))))
     deletion = SiteDeletion.objects.create(site_id=site.pk, domain=site.domain, removed_at=now)
     _delete_tied(rows)
     return deletion
+
+
+def _tell(domain: str, actor: User | str, members: Iterable[str]) -> None:
+    """Mail to those who had access to the site that it is no more."""
+    if not settings.HAS_MAIL_SERVER:
+        return
+    by = actor if isinstance(actor, User) else "whoever runs the server"
+    told = {"domain": domain, "by": by, "server": settings.BASE_URL}
+    text = render_to_string("sites/deletion_mail.txt", told)
+    for member in members:
+        try:
+            EmailMessage(f"{domain} was deleted", text, to=[member]).send()
+        except (smtplib.SMTPException, OSError) as error:
+            # The error's own text may hold the address.
+            log.warning("that %s was deleted was not sent to a member: %s", domain, type(error).__name__)
 
 
 def erase(deletion: SiteDeletion, now: dt.datetime, ends_at: float = math.inf) -> int:

@@ -3,13 +3,15 @@
 import datetime as dt
 import itertools
 import json
+import smtplib
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.test import Client
@@ -28,7 +30,7 @@ from sites.models import ApiToken, AuditEntry, Membership, Role, Site, SiteDelet
 from sites.sharing import share
 from sites.tokens import issue
 from splittests.models import SplitTest, Variant
-from tests.factories import MembershipFactory, collect, send_hit
+from tests.factories import MembershipFactory, SiteFactory, collect, send_hit
 from tracking.models import View
 
 pytestmark = pytest.mark.django_db
@@ -266,6 +268,64 @@ def test_who_is_no_owner_any_more_deletes_nothing(site: Site) -> None:
     with pytest.raises(NotYoursError):
         delete_by_owner(site, admin, timezone.now())
     assert Site.objects.filter(pk=site.pk).exists()
+
+
+@pytest.fixture
+def members(site: Site, settings: Any) -> list[str]:
+    """Others than the owner, where there is a mail server: two of this site, one of another, one who left for good."""
+    settings.HAS_MAIL_SERVER = True
+    MembershipFactory(site=SiteFactory(domain="blog.example"))
+    MembershipFactory(site=site, user__is_active=False)
+    return sorted(MembershipFactory(site=site, role=role).user.email for role in (Role.ADMIN, Role.VIEWER))
+
+
+def test_the_other_members_are_told(
+    owner_client: Client,
+    owner: User,
+    members: list[str],
+    django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]],
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        owner_client.post(PAGE, {"domain": "shop.example"})
+    assert sorted(sent.to for sent in mail.outbox) == [[member] for member in members]
+    assert mail.outbox[0].subject == "shop.example was deleted"
+    assert f"{owner} has deleted it" in mail.outbox[0].body
+
+
+def test_that_the_command_has_deleted_a_site_is_told_to_all(
+    site: Site,
+    owner: User,
+    members: list[str],
+    django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]],
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        call_command("delete_site", "shop.example", "--yes")
+    assert sorted(sent.to for sent in mail.outbox) == sorted([[owner.email], *([member] for member in members)])
+    assert "whoever runs the server has deleted it" in mail.outbox[0].body
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_mail_that_cannot_be_sent_stops_no_deletion(
+    site: Site,
+    owner: User,
+    members: list[str],
+    settings: Any,
+    is_there: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]],
+) -> None:
+    settings.HAS_MAIL_SERVER = is_there
+
+    def refuse(message: mail.EmailMessage) -> None:
+        raise smtplib.SMTPRecipientsRefused({message.to[0]: (550, b"nobody here")})
+
+    monkeypatch.setattr(mail.EmailMessage, "send", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_by_owner(site, owner, timezone.now())
+    assert not Site.objects.filter(pk=site.pk).exists()
+    assert len(caplog.messages) == (2 if is_there else 0)
+    assert not any(member in caplog.text for member in members)
 
 
 @pytest.mark.parametrize("typed", ["", "shop.exampl"])
