@@ -54,9 +54,8 @@ def credit(account: StripeAccount, now: dt.datetime, *, again: bool = False) -> 
 
     With `again`, every payment without a visit is decided anew, however old.
     """
-    # Each question is quick however many payments are decided for good.
     growth = Growth(Attribution)
-    for payments in (_undecided(account), _outdated(account, again), _reopened(account, now)):
+    for payments in _open(account, now, again):
         for _ in _credit(account, payments, now, list(Model)):
             growth.add(1)
             growth.measure()
@@ -100,15 +99,19 @@ def _undecided(account: StripeAccount) -> models.QuerySet[Charge]:
     return _paid(account).filter(~Exists(_decisions(account).filter(charge=OuterRef("stripe_id"))))
 
 
-def _outdated(account: StripeAccount, again: bool) -> models.QuerySet[Charge]:
-    """Payments that were decided about too early, or by other rules; `again`, all that no visit was found for."""
+def _open(account: StripeAccount, now: dt.datetime, again: bool) -> Iterator[models.QuerySet[Charge]]:
+    """Payments to be decided about, in two lots. Each is found quickly however many are decided for good."""
+    yield _undecided(account)
     is_outdated = Q(rules_version__lt=attribution.RULES_VERSION) | Q(reason=Reason.WAITING)
     decisions = _decisions(account).filter(is_outdated | ~Q(reason="") if again else is_outdated)
-    return _paid(account).filter(stripe_id__in=decisions.values("charge"))
+    is_open = Q(stripe_id__in=decisions.values("charge"))
+    if not again:
+        is_open |= Q(stripe_id__among=_reopened(account, now))
+    yield _paid(account).filter(is_open)
 
 
-def _reopened(account: StripeAccount, now: dt.datetime) -> models.QuerySet[Charge]:
-    """Payments about which something new may decide otherwise.
+def _reopened(account: StripeAccount, now: dt.datetime) -> set[str]:
+    """Find payments about which something new may decide otherwise.
 
     Each question is asked by itself, if there are payments of its kind at all: of all in one, the database finds no
     way that is quick.
@@ -144,8 +147,7 @@ def _reopened(account: StripeAccount, now: dt.datetime) -> models.QuerySet[Charg
     if Evidence.CUSTOMER in evidences:
         by_customer = charges.filter(Exists(decided.filter(evidence=Evidence.CUSTOMER)))
         questions.append(by_customer.filter(_is_outdone(account)).exclude(payment_intent=""))
-    found = {charge for question in questions for charge in question.values_list("stripe_id", flat=True)}
-    return _paid(account).filter(stripe_id__among=found)
+    return {charge for question in questions for charge in question.values_list("stripe_id", flat=True)}
 
 
 def _arrived(decisions: models.QuerySet[Attribution]) -> list[str]:

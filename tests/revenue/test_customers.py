@@ -214,7 +214,7 @@ def test_a_renewal_whose_bill_shows_up_late_follows_its_subscription(
 
     assert decided(renewal) == ("", "customer_metadata", "Letter")
     # And that is the end of it: for what is still open is asked, and nothing decided again.
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         credit(connection.account, moment(world))
 
 
