@@ -1,4 +1,5 @@
 import datetime as dt
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -117,6 +118,26 @@ def test_a_bill_that_shows_up_after_its_payment_still_leads_to_the_subscription(
     run(drain=False)
 
     assert sources() == [("", "Letter")]
+
+
+def test_a_renewal_and_its_first_payment_are_decided_about_in_their_order(
+    run: Run, world: World, account: Account, site: Site
+) -> None:
+    view = seen(site, moment(world), channel="Email", source="Letter")
+    session = begun(world, account, interval="week", metadata={"humblytics_view_id": str(view.id)})
+    world.hide(session["id"], until=world.now() + 8 * DAY)
+    run()
+    # A renewal is charged when its draft has been open for an hour.
+    world.advance(7 * DAY + HOUR + 300)
+    with world._act(Owner(account.id, False)) as act:
+        act.change(everything(world, account, "charge")[-1], metadata={"humblytics_view_id": str(uuid.uuid4())})
+    run()
+    assert sources() == [("no_id", ""), ("waiting", "")]
+    # What the renewal waits for has not come, and the session that began it all shows up.
+    world.advance(DAY)
+    run()
+
+    assert sources() == [("", "Letter")] * 2
 
 
 def test_a_subscription_without_an_id_says_so(run: Run, world: World, account: Account) -> None:
