@@ -1,4 +1,5 @@
 import datetime as dt
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -267,6 +268,23 @@ def test_after_a_long_reading_the_database_knows_how_large_its_tables_are(
 
     assert known["revenue_charge"] == Charge.objects.count() == 7
     assert known["revenue_attribution"] == Attribution.objects.count() == 21
+
+
+def test_garbage_is_collected_seldom_while_a_history_is_read_and_as_usual_after_it(run: Run, history: int) -> None:
+    usual = gc.get_threshold()
+    meanwhile = set()
+
+    def interrupted(text: str) -> None:
+        meanwhile.add(gc.get_threshold())
+        if len(meanwhile) > 1:
+            raise KeyboardInterrupt
+
+    run(progress=interrupted)
+    assert min(meanwhile)[0] > usual[0]
+    meanwhile.add(usual)
+    with pytest.raises(KeyboardInterrupt):
+        run(full=True, progress=interrupted)
+    assert gc.get_threshold() == usual
 
 
 def test_what_is_read_again_is_booked_again_and_by_todays_rules(run: Run, world: World, account: Account) -> None:
